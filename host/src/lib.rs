@@ -1,1 +1,21 @@
-//! hub
+//! The hub. The modules stand in the order of an event's way; ARCHITECTURE.md is the map.
+
+pub mod ingest;
+pub mod contract;
+pub mod process;
+pub mod deliver;
+
+pub mod catalog;
+pub mod meta;
+
+pub mod api;
+pub mod config;
+pub mod hub;
+pub mod serve;
+
+pub mod clock;
+pub mod metrics;
+pub mod problem;
+
+pub mod bench;
+// pub mod cli;

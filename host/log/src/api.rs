@@ -86,23 +86,40 @@ pub enum Error {
     NoSuchPartition(PartitionId),
     /// The records were deleted by retention: go on at `earliest`.
     #[error("offset {asked} of {partition} was trimmed; the earliest is {earliest}")]
-    Trimmed { partition: PartitionId, asked: Offset, earliest: Offset },
+    Trimmed {
+        partition: PartitionId,
+        asked: Offset,
+        earliest: Offset,
+    },
     #[error("offset {asked} of {partition} is past the tail {tail}")]
-    PastTail { partition: PartitionId, asked: Offset, tail: Offset },
+    PastTail {
+        partition: PartitionId,
+        asked: Offset,
+        tail: Offset,
+    },
     /// The disk is full: nothing of the call was stored. Appends work again when space returns.
     #[error("no space left on the device for {partition}")]
     Full { partition: PartitionId },
     /// A frame's checksum or structure is wrong. The partition is stopped for writing; reads before
     /// the damage go on. `sandbar log verify` and `repair` handle it.
     #[error("partition {partition} is damaged at offset {offset}, byte {byte} of {file}: {detail}")]
-    Damaged { partition: PartitionId, offset: Offset, file: String, byte: u64, detail: String },
+    Damaged {
+        partition: PartitionId,
+        offset: Offset,
+        file: String,
+        byte: u64,
+        detail: String,
+    },
     /// An fsync failed before: what is on disk is unknown, the writer takes nothing until restart.
     #[error("the log's writer stopped after a failed sync: {0}; restart the hub to recover")]
     Poisoned(String),
     #[error("the append is too large: {size} bytes, at most {limit}")]
     TooLarge { size: usize, limit: usize },
     #[error("{context}: {source}")]
-    Io { context: String, source: Arc<std::io::Error> },
+    Io {
+        context: String,
+        source: Arc<std::io::Error>,
+    },
     #[error("the log is closed")]
     Closed,
 }
@@ -140,12 +157,18 @@ pub trait Log: Send + Sync + fmt::Debug {
 
     /// Frames from the one that holds `from` on, until `max_bytes` of bodies are reached (at least
     /// one frame, if there is one). `from == tail` answers nothing. Only what is acknowledged is
-    /// ever read.
+    /// ever read. Where a repair had to give up records, bases jump: a read from inside such a gap
+    /// goes on at the first record behind it, or answers nothing when there is none.
     fn read(&self, partition: &PartitionId, from: Offset, max_bytes: usize) -> Result<Vec<Frame>>;
 
     /// As [`Log::read`], without the bodies and without reading them where that can be helped: at
     /// most `max_frames`.
-    fn heads(&self, partition: &PartitionId, from: Offset, max_frames: usize) -> Result<Vec<FrameHead>>;
+    fn heads(
+        &self,
+        partition: &PartitionId,
+        from: Offset,
+        max_frames: usize,
+    ) -> Result<Vec<FrameHead>>;
 
     /// The offset of the first record written at or after `time` (milliseconds since the epoch), or
     /// the tail.
@@ -158,7 +181,13 @@ pub trait Log: Send + Sync + fmt::Debug {
 
     /// Deletes whole segments that `retention` no longer wants at time `now`, never reaching past
     /// `keep_from`. Returns the new earliest offset.
-    fn trim(&self, partition: &PartitionId, retention: Retention, keep_from: Offset, now: u64) -> Result<Offset>;
+    fn trim(
+        &self,
+        partition: &PartitionId,
+        retention: Retention,
+        keep_from: Offset,
+        now: u64,
+    ) -> Result<Offset>;
 
     /// Waits for everything submitted, syncs, and takes nothing more.
     fn close(&self);

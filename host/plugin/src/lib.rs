@@ -1,1 +1,36 @@
-//! placeholder
+//! The plugin runtime: takes uploaded bytes, makes runnable plugins of them, and passes batches of
+//! events through, inside limits that no plugin can step over.
+//!
+//! ```text
+//! bytes ─ inspect ─ (wrap a core module) ─ compile ─ artifact on disk ─▶ Plugin
+//! Plugin ─ instantiate(config, limits, grants) ─▶ Runner ─ run(batch, targets) ─▶ Answer
+//! ```
+//!
+//! It knows nothing of the log, of routes, of storage and of HTTP. Which of the two worlds of
+//! `wit/` a plugin uses is known in here only. Calls block: they belong on the threads that
+//! [`Engine::run`] offers, never on the workers of an async runtime.
+
+mod answer;
+mod artifact;
+mod attributes;
+mod columns;
+mod engine;
+mod inspect;
+mod limits;
+mod plugin;
+mod records;
+mod refusal;
+mod resolve;
+mod runner;
+mod state;
+mod ticker;
+mod workers;
+mod wrap;
+
+pub use answer::{Answer, Fault, FaultKind, Level, LogLine, Usage, Verdict};
+pub use engine::{Engine, EngineOptions};
+pub use inspect::{Form, World};
+pub use limits::{Capability, Limits};
+pub use plugin::Plugin;
+pub use refusal::{Error, InstantiateError, Refusal};
+pub use runner::Runner;

@@ -1,0 +1,155 @@
+//! The engine: wasmtime's configuration, the pool of instances, the ticker and the threads.
+
+use std::{path::PathBuf, sync::Arc};
+
+use wasmtime::{
+    Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker,
+};
+
+use crate::{
+    Error, Plugin, Refusal,
+    artifact::Artifacts,
+    state::{self, State, TABLE_ELEMENTS},
+    ticker::Ticker,
+    workers::Workers,
+};
+
+/// How the engine is set up.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Where compiled plugins are kept; `None` compiles at every start. The folder must belong to
+    /// the hub alone: what lies there runs as native code.
+    pub artifacts: Option<PathBuf>,
+    /// Threads that run plugins.
+    pub worker_threads: usize,
+    /// Instances alive at a time.
+    pub max_instances: u32,
+    /// The largest memory that any step may grant an instance, in bytes. Address space, not memory:
+    /// nothing is taken before a plugin touches it.
+    pub max_memory_bytes: usize,
+    /// The largest upload, in bytes.
+    pub max_module_bytes: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            artifacts: None,
+            worker_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            max_instances: 256,
+            max_memory_bytes: 1 << 30,
+            max_module_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Compiles and runs plugins. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) ticker: Ticker,
+    pub(crate) artifacts: Option<Artifacts>,
+    pub(crate) options: EngineOptions,
+    workers: Workers,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Sets the engine up and starts its threads.
+    ///
+    /// # Errors
+    /// When the address space for the pool, the threads or the artifact folder cannot be had.
+    pub fn new(options: EngineOptions) -> Result<Self, Error> {
+        let setup = |error: String| Error::Setup(error);
+        let wasmtime = wasmtime::Engine::new(&config(&options))
+            .map_err(|error| setup(format!("{error:#}")))?;
+        let artifacts = match &options.artifacts {
+            Some(folder) => Some(Artifacts::open(folder.clone(), &wasmtime)?),
+            None => None,
+        };
+        let inner = Inner {
+            linker: state::linker(&wasmtime).map_err(|error| setup(format!("{error:#}")))?,
+            ticker: Ticker::start(wasmtime.clone()).map_err(|error| setup(error.to_string()))?,
+            workers: Workers::start(options.worker_threads)
+                .map_err(|error| setup(error.to_string()))?,
+            wasmtime,
+            artifacts,
+            options,
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Makes a plugin of uploaded bytes: checks them, wraps a core module into a component, compiles
+    /// it, or takes what was compiled before from the artifact folder. Blocks for some 10 ms to
+    /// minutes, so call it through [`Engine::run`].
+    ///
+    /// # Errors
+    /// When the bytes are no plugin, with the missing or unknown name.
+    pub fn compile(&self, bytes: &[u8]) -> Result<Plugin, Refusal> {
+        Plugin::compile(self, bytes)
+    }
+
+    /// Runs a job on one of the engine's threads.
+    ///
+    /// # Errors
+    /// When the job panics or the engine is being dropped.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.0.workers.run(job).await
+    }
+}
+
+/// Instances in the core of one component: adapters and shims count.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+/// A guest's stack; the engine's threads have 8 times as much.
+const STACK_BYTES: usize = 512 << 10;
+
+fn config(options: &EngineOptions) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        // Nothing in `wit/` is async; without it stores are lighter.
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK_BYTES)
+        .cranelift_opt_level(OptLevel::Speed)
+        // A plugin's output must not depend on the machine (promise 8).
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
+    config
+}
+
+fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
+    let instances = options.max_instances.max(1);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(8))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(4))
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(4)
+        .max_tables_per_component(16)
+        .max_memories_per_module(1)
+        .max_tables_per_module(4)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(options.max_memory_bytes)
+        // A slot given back keeps this much for the next instance; the rest goes back to the
+        // system, and so does all of a slot beyond a few idle ones.
+        .linear_memory_keep_resident(1 << 20)
+        .table_keep_resident(16 << 10)
+        .max_unused_warm_slots(8);
+    pool
+}

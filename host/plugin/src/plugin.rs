@@ -1,0 +1,187 @@
+//! A compiled plugin.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Component, InstancePre};
+
+use crate::{
+    Capability, Engine, Form, InstantiateError, Limits, Refusal, Runner, World, artifact, inspect,
+    state::{State, TABLE_ELEMENTS},
+    wrap,
+};
+
+/// A compiled plugin: immutable, known by the digest of what was uploaded. Cheap to clone.
+#[derive(Clone)]
+pub struct Plugin(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    digest: String,
+    size: usize,
+    form: Form,
+    world: World,
+    capabilities: Vec<Capability>,
+    reused: bool,
+    instance: InstancePre<State>,
+}
+
+impl Plugin {
+    pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, Refusal> {
+        let form = inspect::form(bytes, engine.0.options.max_module_bytes)?;
+        let digest = artifact::digest(bytes);
+        let kept = engine
+            .0
+            .artifacts
+            .as_ref()
+            .and_then(|artifacts| artifacts.load(&engine.0.wasmtime, &digest));
+        let reused = kept.is_some();
+        let component = match kept {
+            Some(component) => component,
+            None => translate(engine, form, bytes)?,
+        };
+        let (world, capabilities) = inspect::component(&component)?;
+        fits(engine, &component)?;
+        let instance =
+            (engine.0.linker.instantiate_pre(&component)).map_err(|error| Refusal::WrongType {
+                export: "an import".to_owned(),
+                detail: format!("{error:#}"),
+            })?;
+        if !reused && let Some(artifacts) = &engine.0.artifacts {
+            artifacts.store(&digest, &component);
+        }
+        Ok(Self(Arc::new(Inner {
+            engine: engine.clone(),
+            digest: format!("sha256:{digest}"),
+            size: bytes.len(),
+            form,
+            world,
+            capabilities,
+            reused,
+            instance,
+        })))
+    }
+
+    /// `sha256:` and the hex digest of the uploaded bytes.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.0.digest
+    }
+
+    /// Bytes that were uploaded.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.size
+    }
+
+    /// Whether a component or a core module was uploaded.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.0.form
+    }
+
+    /// Which world it has.
+    #[must_use]
+    pub fn world(&self) -> World {
+        self.0.world
+    }
+
+    /// The capabilities that it imports, in order.
+    #[must_use]
+    pub fn capabilities(&self) -> &[Capability] {
+        &self.0.capabilities
+    }
+
+    /// Whether it was compiled before and came from the artifact folder.
+    #[must_use]
+    pub fn is_reused(&self) -> bool {
+        self.0.reused
+    }
+
+    /// Starts the plugin for a step: makes an instance and calls `configure` with `config`, which is
+    /// JSON text (`null` when the step has none). Blocks for up to twice the deadline.
+    ///
+    /// # Errors
+    /// When a capability that it imports is not granted, when it refuses the config, or when it
+    /// breaks, takes too long or wants too much memory while starting.
+    pub fn instantiate(
+        &self,
+        config: &str,
+        limits: Limits,
+        grants: &[Capability],
+    ) -> Result<Runner, InstantiateError> {
+        let missing: Vec<Capability> = (self.0.capabilities.iter().copied())
+            .filter(|capability| *capability != Capability::Log && !grants.contains(capability))
+            .collect();
+        if !missing.is_empty() {
+            return Err(InstantiateError::GrantMissing(missing));
+        }
+        let limit = self.0.engine.0.options.max_memory_bytes;
+        if limits.memory_bytes > limit {
+            return Err(InstantiateError::LimitTooHigh {
+                wanted: limits.memory_bytes,
+                limit,
+            });
+        }
+        Runner::start(self.clone(), config.into(), limits)
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn instance(&self) -> &InstancePre<State> {
+        &self.0.instance
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Plugin")
+            .field("digest", &self.0.digest)
+            .field("world", &self.0.world)
+            .finish()
+    }
+}
+
+fn translate(engine: &Engine, form: Form, bytes: &[u8]) -> Result<Component, Refusal> {
+    let wrapped;
+    let bytes = match form {
+        Form::Component => bytes,
+        Form::CoreModule => {
+            wrapped = wrap::core_module(bytes)?;
+            &wrapped
+        }
+    };
+    Component::from_binary(&engine.0.wasmtime, bytes)
+        .map_err(|error| Refusal::Invalid(format!("{error:#}")))
+}
+
+/// Whether the pool can hold an instance at all.
+fn fits(engine: &Engine, component: &Component) -> Result<(), Refusal> {
+    // None: the component instantiates components that it imports; the linker offers none.
+    let Some(resources) = component.resources_required() else {
+        return Ok(());
+    };
+    let limit = engine.0.options.max_memory_bytes as u64;
+    let checks = [
+        (
+            "memory bytes",
+            resources.max_initial_memory_size.unwrap_or(0),
+            limit,
+        ),
+        (
+            "table elements",
+            resources.max_initial_table_size.unwrap_or(0),
+            TABLE_ELEMENTS as u64,
+        ),
+    ];
+    match checks.into_iter().find(|(_, wanted, limit)| wanted > limit) {
+        Some((what, wanted, limit)) => Err(Refusal::Resources {
+            what,
+            wanted,
+            limit,
+        }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,467 @@
+//! Passes batches through one instance of a plugin, and keeps harm to the event that causes it.
+//!
+//! When a call traps, takes too long, or answers nonsense, the instance is thrown away and the
+//! batch is tried again in halves with a fresh one, down to the single event, which then is at
+//! fault. Events before and behind it keep their order.
+//!
+//! # Time
+//! A call with the whole batch has the deadline. A part of it gets its share of the deadline, but at
+//! least a sixteenth, so that a batch that is merely slow is settled in parts. A single event
+//! gets the whole deadline before it is given up, until the batch has taken [`PATIENCE`] deadlines;
+//! then a sixty-fourth has to do. One endless loop in a thousand events so costs about 3 deadlines,
+//! a thousand of them about 40, not 2000.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sandbar_types::{Batch, Name};
+use wasmtime::{Store, Trap, WasmBacktrace, component::Func};
+
+use crate::{
+    Answer, Fault, FaultKind, InstantiateError, Level, Limits, LogLine, Plugin, Usage, Verdict,
+    World, columns, records,
+    resolve::{self, Piece, Raw},
+    state::State,
+    ticker,
+};
+
+/// How many deadlines a batch may take before single events are hurried.
+const PATIENCE: u32 = 8;
+/// The least share of the deadline for a part of a batch, before and after patience runs out.
+const SHARE: u32 = 16;
+const HURRIED_SHARE: u32 = 64;
+/// Frames kept of a guest's backtrace.
+const FRAMES: usize = 24;
+/// What a call may lift besides its outputs: lengths, ends, verdicts.
+const LIFT_PER_EVENT: usize = 512;
+const LIFT_BASE: usize = 64 << 10;
+
+/// A plugin that was started for a step. Not shared: one batch at a time.
+pub struct Runner {
+    plugin: Plugin,
+    config: Arc<str>,
+    limits: Limits,
+    instance: Option<Instance>,
+    made: u32,
+}
+
+struct Instance {
+    store: Store<State>,
+    transform: Func,
+    calls: u64,
+}
+
+/// A call that failed. The instance is gone unless `healthy`.
+struct Failed {
+    fault: Fault,
+    healthy: bool,
+    logs: Vec<LogLine>,
+}
+
+enum Attempt {
+    Answered(Piece, Vec<LogLine>),
+    Failed(Failed),
+    /// The events are not to blame: no instance could be had.
+    NoInstance(String),
+}
+
+impl Runner {
+    pub(crate) fn start(
+        plugin: Plugin,
+        config: Arc<str>,
+        limits: Limits,
+    ) -> Result<Self, InstantiateError> {
+        let mut runner = Self {
+            plugin,
+            config,
+            limits,
+            instance: None,
+            made: 0,
+        };
+        runner.instance = Some(runner.make()?);
+        Ok(runner)
+    }
+
+    /// The plugin that runs here.
+    #[must_use]
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    /// Linear memory of the instance, in bytes; 0 when there is none at the moment.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.instance
+            .as_ref()
+            .map_or(0, |instance| instance.store.data().memory_bytes)
+    }
+
+    /// Passes a batch through the plugin. Blocks, at most some 40 deadlines long.
+    ///
+    /// `targets` are those that outputs may name; the first is where outputs go that name none.
+    pub fn run(&mut self, batch: &Batch, targets: &[Name]) -> Answer {
+        let started = Instant::now();
+        self.made = 0;
+        self.recycle();
+        let mut work = Work {
+            batch,
+            targets,
+            started,
+            calls: 0,
+            verdicts: Vec::with_capacity(batch.len()),
+            outputs: Vec::new(),
+            output_count: 0,
+            output_targets: Vec::new(),
+            logs: Vec::new(),
+            lines_left_out: 0,
+        };
+        if !batch.is_empty() {
+            self.part(&mut work, 0, batch.len());
+        }
+        let usage = Usage {
+            calls: work.calls,
+            time: started.elapsed(),
+            memory_bytes: self.memory_bytes(),
+            instances_made: self.made,
+        };
+        work.answer(usage)
+    }
+
+    /// Between batches, so that no batch sees two instances unless something broke.
+    fn recycle(&mut self) {
+        let worn = self.instance.as_ref().is_some_and(|instance| {
+            instance.calls >= self.limits.recycle_after_calls
+                || instance.store.data().memory_bytes >= self.limits.recycle_memory_bytes
+        });
+        if worn {
+            self.instance = None;
+        }
+    }
+
+    /// Settles the events `from..to`, in halves when it must.
+    fn part(&mut self, work: &mut Work<'_>, from: usize, to: usize) {
+        let mut budget = self.budget(work, to - from);
+        loop {
+            match self.attempt(work, from, to, budget) {
+                Attempt::Answered(piece, logs) => return work.add(piece, logs),
+                Attempt::NoInstance(reason) => {
+                    return work.add_all(to - from, &Verdict::Retry(reason));
+                }
+                Attempt::Failed(failed) => {
+                    if !failed.healthy {
+                        self.instance = None;
+                    }
+                    if to - from > 1 {
+                        let middle = from + (to - from) / 2;
+                        self.part(work, from, middle);
+                        return self.part(work, middle, to);
+                    }
+                    let whole = self.patient_budget(work);
+                    if failed.fault.kind == FaultKind::Deadline && budget < whole {
+                        budget = whole;
+                        continue;
+                    }
+                    work.keep_logs(failed.logs);
+                    return work.add_all(1, &Verdict::Fault(failed.fault));
+                }
+            }
+        }
+    }
+
+    fn budget(&self, work: &Work<'_>, events: usize) -> Duration {
+        let deadline = self.limits.deadline;
+        let share = deadline.mul_f64(events as f64 / work.batch.len().max(1) as f64);
+        let least = if self.is_patient(work) {
+            SHARE
+        } else {
+            HURRIED_SHARE
+        };
+        share.max(deadline / least).max(ticker::TICK)
+    }
+
+    fn patient_budget(&self, work: &Work<'_>) -> Duration {
+        if self.is_patient(work) {
+            self.limits.deadline
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    fn is_patient(&self, work: &Work<'_>) -> bool {
+        work.started.elapsed() < self.limits.deadline * PATIENCE
+    }
+
+    fn attempt(
+        &mut self,
+        work: &mut Work<'_>,
+        from: usize,
+        to: usize,
+        budget: Duration,
+    ) -> Attempt {
+        let mut instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => match self.make() {
+                Ok(instance) => instance,
+                Err(error) => return Attempt::NoInstance(error.to_string()),
+            },
+        };
+        let part;
+        let batch = if from == 0 && to == work.batch.len() {
+            work.batch
+        } else {
+            part = work.batch.slice(from, to);
+            &part
+        };
+        work.calls += 1;
+        instance.calls += 1;
+        let lift = LIFT_BASE + LIFT_PER_EVENT * batch.len();
+        instance
+            .store
+            .set_hostcall_fuel(self.limits.output_bytes.saturating_add(lift));
+        let called = {
+            let _active = self.plugin.engine().0.ticker.enter();
+            instance.store.set_epoch_deadline(ticker::epochs(budget));
+            match self.plugin.world() {
+                World::ColumnTransformer => {
+                    columns::call(&instance.transform, &mut instance.store, batch)
+                }
+                World::Transformer => {
+                    records::call(&instance.transform, &mut instance.store, batch)
+                }
+            }
+        };
+        let logs = instance.take_logs();
+        let raw: Raw = match called {
+            Ok(raw) => raw,
+            Err(error) => {
+                let fault = self.fault(&error, instance.store.data(), &logs, budget);
+                return Attempt::Failed(Failed {
+                    fault,
+                    healthy: false,
+                    logs,
+                });
+            }
+        };
+        let resolved = resolve::resolve(raw, batch, work.targets, &self.limits);
+        // It answered in order, so it can be called again, whatever it answered.
+        self.instance = Some(instance);
+        match resolved {
+            Ok(piece) => Attempt::Answered(piece, logs),
+            Err(fault) => Attempt::Failed(Failed {
+                fault,
+                healthy: true,
+                logs,
+            }),
+        }
+    }
+
+    /// A fresh, configured instance.
+    fn make(&mut self) -> Result<Instance, InstantiateError> {
+        let engine = &self.plugin.engine().0;
+        let mut store = Store::new(&engine.wasmtime, State::new(self.limits.memory_bytes));
+        store.limiter(|state| state);
+        store.set_hostcall_fuel(LIFT_BASE + (1 << 20));
+        let _active = engine.ticker.enter();
+        store.set_epoch_deadline(ticker::epochs(self.limits.deadline));
+        self.made += 1;
+        let instance = match self.plugin.instance().instantiate(&mut store) {
+            Ok(instance) => instance,
+            Err(error) => return Err(self.no_start(&error, &mut store)),
+        };
+        let name = match self.plugin.world() {
+            World::ColumnTransformer => columns::EXPORT,
+            World::Transformer => records::EXPORT,
+        };
+        let missing = |name: &str| InstantiateError::Trap {
+            message: format!("the export {name} is not there"),
+            backtrace: String::new(),
+        };
+        let configure = instance
+            .get_func(&mut store, "configure")
+            .ok_or_else(|| missing("configure"))?;
+        let transform = instance
+            .get_func(&mut store, name)
+            .ok_or_else(|| missing(name))?;
+        store.set_epoch_deadline(ticker::epochs(self.limits.deadline));
+        let configured = configure
+            .typed::<(&str,), (Result<(), records::Problem>,)>(&store)
+            .and_then(|configure| configure.call(&mut store, (&*self.config,)));
+        match configured {
+            Ok((Ok(()),)) => Ok(Instance {
+                store,
+                transform,
+                calls: 0,
+            }),
+            Ok((Err(problem),)) => {
+                Err(InstantiateError::ConfigRefused(problem.text().into_owned()))
+            }
+            Err(error) => Err(self.no_start(&error, &mut store)),
+        }
+    }
+
+    fn no_start(&self, error: &wasmtime::Error, store: &mut Store<State>) -> InstantiateError {
+        if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+            return InstantiateError::Exhausted(format!("{error:#}"));
+        }
+        let logs = std::mem::take(&mut store.data_mut().logs);
+        let fault = self.fault(error, store.data(), &logs, self.limits.deadline);
+        match fault.kind {
+            FaultKind::Deadline => InstantiateError::Deadline(self.limits.deadline),
+            FaultKind::Memory => InstantiateError::Memory(self.limits.memory_bytes),
+            _ => InstantiateError::Trap {
+                message: fault.message,
+                backtrace: fault.backtrace,
+            },
+        }
+    }
+
+    /// Puts a name to a failed call.
+    fn fault(
+        &self,
+        error: &wasmtime::Error,
+        state: &State,
+        logs: &[LogLine],
+        budget: Duration,
+    ) -> Fault {
+        let trap = error.downcast_ref::<Trap>();
+        let backtrace = error
+            .downcast_ref::<WasmBacktrace>()
+            .map(backtrace)
+            .unwrap_or_default();
+        let root = error.root_cause().to_string();
+        let (kind, message) = if trap == Some(&Trap::Interrupt) {
+            (
+                FaultKind::Deadline,
+                format!("no answer within {} ms", budget.as_millis()),
+            )
+        } else if state.memory_refused {
+            let limit = self.limits.memory_bytes;
+            (
+                FaultKind::Memory,
+                format!("more memory wanted than the limit of {limit} bytes; {root}"),
+            )
+        } else if root.contains("fuel allocated for hostcalls has been exhausted") {
+            let limit = self.limits.output_bytes;
+            (
+                FaultKind::OutputLimit,
+                format!("the outputs have more bytes than the limit of {limit}"),
+            )
+        } else {
+            // A guest that panics says why on its way out, where its language lets it.
+            let said = logs
+                .last()
+                .filter(|line| trap.is_some() && line.level == Level::Error);
+            let message =
+                said.map_or_else(|| root.clone(), |line| format!("{root}: {}", line.message));
+            let kind = if trap.is_some() {
+                FaultKind::Trap
+            } else {
+                FaultKind::BadAnswer
+            };
+            (kind, message)
+        };
+        Fault {
+            kind,
+            message,
+            backtrace,
+        }
+    }
+}
+
+impl Instance {
+    fn take_logs(&mut self) -> Vec<LogLine> {
+        let state = self.store.data_mut();
+        let mut logs = std::mem::take(&mut state.logs);
+        let left_out = std::mem::take(&mut state.lines_left_out);
+        if left_out > 0 {
+            logs.push(LogLine {
+                level: Level::Warn,
+                message: format!("{left_out} more lines were left out"),
+            });
+        }
+        logs
+    }
+}
+
+fn backtrace(backtrace: &WasmBacktrace) -> String {
+    let names = backtrace.frames().iter().take(FRAMES).map(|frame| {
+        frame.func_name().map_or_else(
+            || format!("function {}", frame.func_index()),
+            |name| rustc_demangle::demangle(name).to_string(),
+        )
+    });
+    names.collect::<Vec<_>>().join("\n")
+}
+
+/// An answer that is being put together, part by part, in the order of the events.
+struct Work<'a> {
+    batch: &'a Batch,
+    targets: &'a [Name],
+    started: Instant,
+    calls: u32,
+    verdicts: Vec<Verdict>,
+    outputs: Vec<Batch>,
+    output_count: usize,
+    output_targets: Vec<u16>,
+    logs: Vec<LogLine>,
+    lines_left_out: usize,
+}
+
+/// Lines kept of a batch that was tried in parts.
+const LINES: usize = 200;
+
+impl Work<'_> {
+    fn add(&mut self, piece: Piece, logs: Vec<LogLine>) {
+        let before = self.output_count;
+        if before == 0 && self.verdicts.is_empty() {
+            self.verdicts = piece.verdicts;
+            self.output_targets = piece.targets;
+        } else {
+            self.verdicts
+                .extend(piece.verdicts.into_iter().map(|verdict| match verdict {
+                    Verdict::Emit { first, count } => Verdict::Emit {
+                        first: first + before,
+                        count,
+                    },
+                    other => other,
+                }));
+            self.output_targets.extend(piece.targets);
+        }
+        self.output_count += piece.outputs.len();
+        if !piece.outputs.is_empty() {
+            self.outputs.push(piece.outputs);
+        }
+        self.keep_logs(logs);
+    }
+
+    fn add_all(&mut self, events: usize, verdict: &Verdict) {
+        self.verdicts
+            .extend(std::iter::repeat_n(verdict, events).cloned());
+    }
+
+    fn keep_logs(&mut self, mut logs: Vec<LogLine>) {
+        let room = LINES.saturating_sub(self.logs.len());
+        self.lines_left_out += logs.len().saturating_sub(room);
+        logs.truncate(room);
+        self.logs.append(&mut logs);
+    }
+
+    fn answer(mut self, usage: Usage) -> Answer {
+        if self.lines_left_out > 0 {
+            let message = format!("{} more lines were left out", self.lines_left_out);
+            self.logs.push(LogLine {
+                level: Level::Warn,
+                message,
+            });
+        }
+        Answer {
+            verdicts: self.verdicts,
+            outputs: Batch::concat(&self.outputs),
+            targets: self.output_targets,
+            logs: self.logs,
+            usage,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The HTTP API, version 1: extract, one call, convert. No storage calls, no decisions.
+//!
+//! The OpenAPI document is generated from the handlers' annotations.
+
+mod caller;
+mod contracts;
+mod dead_letters;
+mod events;
+mod extract;
+mod lineage;
+mod plugins;
+mod refusal;
+mod routes;
+mod server;
+mod system;
+mod topics;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use tower_http::{catch_panic::CatchPanicLayer, decompression::RequestDecompressionLayer};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::hub::Hub;
+
+pub use caller::Caller;
+pub use server::{Bound, bind};
+
+/// What handlers are handed.
+type Shared = axum::extract::State<Arc<Hub>>;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Sandbar",
+        description = "A data integration hub for microservices. Every refusal is an RFC 9457 problem document.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    servers((url = "http://127.0.0.1:7400", description = "The default address")),
+    tags(
+        (name = "topics", description = "Named streams of events"),
+        (name = "events", description = "Publish, read, follow, trace"),
+        (name = "contracts", description = "Versioned schemas"),
+        (name = "plugins", description = "Uploaded WebAssembly"),
+        (name = "routes", description = "From a topic through plugins to other topics"),
+        (name = "system", description = "Probes, metrics, documents"),
+    ),
+    components(schemas(refusal::ProblemDocument))
+)]
+struct Document;
+
+fn described(max_plugin_bytes: usize) -> OpenApiRouter<Arc<Hub>> {
+    // Plugins may be larger than other bodies.
+    let uploads = OpenApiRouter::new()
+        .routes(routes!(plugins::upload, plugins::get, plugins::delete))
+        .layer(DefaultBodyLimit::max(max_plugin_bytes));
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(topics::list))
+        .routes(routes!(topics::put, topics::get, topics::delete))
+        .routes(routes!(events::publish, events::read))
+        .routes(routes!(lineage::get))
+        .routes(routes!(contracts::list))
+        .routes(routes!(contracts::register, contracts::versions))
+        .routes(routes!(contracts::get, contracts::delete))
+        .routes(routes!(contracts::check))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::versions))
+        .merge(uploads)
+        .routes(routes!(plugins::try_out))
+        .routes(routes!(routes::list))
+        .routes(routes!(routes::put, routes::get, routes::delete))
+        .routes(routes!(routes::pause))
+        .routes(routes!(routes::resume))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(system::status))
+        .routes(routes!(system::healthz))
+        .routes(routes!(system::readyz))
+        .routes(routes!(system::metrics))
+        .routes(routes!(system::problem_page))
+}
+
+/// The OpenAPI document as JSON, as served and as committed in `docs/openapi.json`.
+#[must_use]
+pub fn openapi() -> String {
+    let (_, document) = described(0).split_for_parts();
+    let mut text = document.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The whole API over a hub.
+pub fn router(hub: Arc<Hub>) -> Router {
+    let (router, _) = described(hub.config.api.max_plugin_bytes).split_for_parts();
+    let max_body = hub.config.api.max_body_bytes;
+    router
+        .route("/openapi.json", axum::routing::get(system::openapi_document))
+        .route("/", axum::routing::get(system::index))
+        .fallback(refusal::not_found)
+        .method_not_allowed_fallback(refusal::method_not_allowed)
+        .layer(middleware::from_fn_with_state(hub.clone(), system::count_request))
+        .layer(middleware::from_fn(caller::establish))
+        .layer(DefaultBodyLimit::max(max_body))
+        .layer(RequestDecompressionLayer::new())
+        .layer(CatchPanicLayer::custom(refusal::panicked))
+        .with_state(hub)
+}

@@ -1,0 +1,196 @@
+//! Contracts over HTTP.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json as Answer,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Shared, extract::Json, refusal::ProblemDocument, topics::status};
+use crate::{
+    catalog::BoundContract,
+    contract::Definition,
+    hub::ContractCheck,
+    problem::{Code, Problem},
+};
+
+/// A version without its schema.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ContractVersion {
+    name: String,
+    version: u32,
+    /// `sha256:…` over the canonical JSON of the definition.
+    digest: String,
+    /// RFC 3339.
+    created: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    description: String,
+}
+
+/// A version with its schema.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ContractAnswer {
+    #[serde(flatten)]
+    version: ContractVersion,
+    schema: serde_json::Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    types: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct ContractList {
+    contracts: Vec<ContractSummary>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct ContractSummary {
+    name: String,
+    versions: Vec<u32>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct VersionList {
+    versions: Vec<ContractVersion>,
+}
+
+fn version_of(bound: &BoundContract) -> ContractVersion {
+    ContractVersion {
+        name: bound.name.to_string(),
+        version: bound.version,
+        digest: bound.digest.clone(),
+        created: bound.created.clone(),
+        description: bound.definition.description.clone(),
+    }
+}
+
+/// All contracts.
+#[utoipa::path(get, path = "/v1/contracts", tag = "contracts", operation_id = "list_contracts",
+    responses((status = 200, body = ContractList)))]
+pub(super) async fn list(State(hub): Shared) -> Answer<ContractList> {
+    let mut names: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for bound in hub.catalog.contracts() {
+        names.entry(bound.name.to_string()).or_default().push(bound.version);
+    }
+    let contracts = names.into_iter().map(|(name, versions)| ContractSummary { name, versions });
+    Answer(ContractList { contracts: contracts.collect() })
+}
+
+/// Registers a version. The same content again is the version that there is.
+#[utoipa::path(post, path = "/v1/contracts/{name}/versions", tag = "contracts", operation_id = "register_contract",
+    params(("name" = String, Path)),
+    request_body = Definition,
+    responses(
+        (status = 201, description = "Registered", body = ContractVersion),
+        (status = 200, description = "This content is a version already", body = ContractVersion),
+        (status = 422, description = "invalid-schema, invalid-document, invalid-name", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn register(
+    State(hub): Shared,
+    Path(name): Path<String>,
+    Json(definition): Json<Definition>,
+) -> Result<(StatusCode, Answer<ContractVersion>), Problem> {
+    let (bound, put) = hub.blocking(move |hub| hub.catalog.register_contract(&name, definition)).await?;
+    Ok((status(put), Answer(version_of(&bound))))
+}
+
+/// The versions of a contract.
+#[utoipa::path(get, path = "/v1/contracts/{name}/versions", tag = "contracts", operation_id = "list_contract_versions",
+    params(("name" = String, Path)),
+    responses(
+        (status = 200, body = VersionList),
+        (status = 404, description = "unknown-contract", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn versions(State(hub): Shared, Path(name): Path<String>) -> Result<Answer<VersionList>, Problem> {
+    hub.catalog.contract(&name)?;
+    let all = hub.catalog.contracts();
+    let versions = all.iter().filter(|bound| bound.name.as_str() == name).map(|bound| version_of(bound));
+    Ok(Answer(VersionList { versions: versions.collect() }))
+}
+
+/// One version with its schema.
+#[utoipa::path(get, path = "/v1/contracts/{name}/versions/{version}", tag = "contracts", operation_id = "get_contract",
+    params(("name" = String, Path), ("version" = u32, Path)),
+    responses(
+        (status = 200, body = ContractAnswer),
+        (status = 404, description = "unknown-contract", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn get(
+    State(hub): Shared,
+    Path((name, version)): Path<(String, String)>,
+) -> Result<Answer<ContractAnswer>, Problem> {
+    let bound = hub.catalog.contract(&format!("{name}@{version}"))?;
+    Ok(Answer(ContractAnswer {
+        version: version_of(&bound),
+        schema: bound.definition.schema.clone(),
+        types: bound.definition.types.clone(),
+    }))
+}
+
+/// Deletes a version that no topic is bound to.
+#[utoipa::path(delete, path = "/v1/contracts/{name}/versions/{version}", tag = "contracts", operation_id = "delete_contract",
+    params(("name" = String, Path), ("version" = u32, Path)),
+    responses(
+        (status = 204, description = "Gone"),
+        (status = 404, description = "unknown-contract", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "contract-in-use", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn delete(
+    State(hub): Shared,
+    Path((name, version)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    hub.blocking(move |hub| hub.catalog.delete_contract(&format!("{name}@{version}"))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Events to be checked, against a version that there is or a schema that is not registered.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckRequest {
+    /// Default: the latest.
+    version: Option<u32>,
+    /// Checked against instead of a registered version.
+    schema: Option<serde_json::Value>,
+    /// With `schema`: see registering.
+    types: Option<BTreeMap<String, String>>,
+    /// Events in the CloudEvents JSON format.
+    #[schema(value_type = Vec<Object>)]
+    events: Vec<Box<serde_json::value::RawValue>>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct CheckAnswer {
+    results: Vec<ContractCheck>,
+}
+
+/// Checks events without storing anything.
+#[utoipa::path(post, path = "/v1/contracts/{name}/check", tag = "contracts", operation_id = "check_contract",
+    params(("name" = String, Path)),
+    request_body = CheckRequest,
+    responses(
+        (status = 200, body = CheckAnswer),
+        (status = 404, description = "unknown-contract", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-schema, invalid-document", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn check(
+    State(hub): Shared,
+    Path(name): Path<String>,
+    Json(request): Json<CheckRequest>,
+) -> Result<Answer<CheckAnswer>, Problem> {
+    let results = hub
+        .blocking(move |hub| {
+            let definition = match (request.schema, request.version) {
+                (Some(_), Some(_)) => {
+                    return Err(Problem::new(Code::InvalidDocument, "give version or schema, not both"));
+                }
+                (Some(schema), None) => Some(Definition { schema, types: request.types, description: String::new() }),
+                (None, _) => None,
+            };
+            hub.check_contract(&name, request.version, definition.as_ref(), &request.events)
+        })
+        .await?;
+    Ok(Answer(CheckAnswer { results }))
+}

@@ -1,0 +1,111 @@
+//! Bodies, queries and headers, taken out of requests with errors that name the place.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Query, Request, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use serde::de::DeserializeOwned;
+
+use crate::problem::{Code, Place, Problem};
+
+/// A whole body; refusals are problems.
+pub(super) struct Body(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| body_refusal(&rejection))
+    }
+}
+
+fn body_refusal(rejection: &BytesRejection) -> Problem {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::BodyTooLarge, "the body is larger than the hub takes"),
+        _ => Problem::new(Code::MalformedBody, format!("the body cannot be read: {}", cause(rejection)))
+            .help("Check Content-Length and Content-Encoding (gzip and zstd are taken), and that the body is sent whole."),
+    }
+}
+
+/// The innermost error.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+/// A JSON document.
+pub(super) struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        // Asked for on purpose: a page in a browser cannot send it across sites without asking first.
+        require_json(request.headers())?;
+        let Body(body) = Body::from_request(request, state).await?;
+        parse(&body).map(Self)
+    }
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if !given.is_empty() && sandbar_types::event::is_json(given) {
+        return Ok(());
+    }
+    let said = if given.is_empty() { "nothing".to_owned() } else { format!("{given:?}") };
+    Err(Problem::new(Code::UnsupportedMediaType, format!("Content-Type is {said}; this call takes application/json"))
+        .help("Send the header 'Content-Type: application/json'."))
+}
+
+/// Reads a document; errors carry the JSON Pointer of the place.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let document = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        let inner = error.inner();
+        if inner.is_data() {
+            let reason = inner.to_string();
+            let place = Place { index: None, pointer: pointer.clone(), reason: reason.clone() };
+            let at = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
+            Problem::new(Code::InvalidDocument, format!("{at}{reason}")).errors(vec![place])
+        } else {
+            Problem::new(Code::MalformedBody, format!("the body is not JSON: {inner}"))
+        }
+    })?;
+    deserializer.end().map_err(|error| Problem::new(Code::MalformedBody, format!("the body is not JSON: {error}")))?;
+    Ok(document)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        pointer.push('/');
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&index.to_string()),
+            Segment::Map { key } => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Segment::Enum { variant } => pointer.push_str(variant),
+            Segment::Unknown => pointer.push('?'),
+        }
+    }
+    // A path that ends in the unknown is that of the object around it.
+    pointer.trim_end_matches("/?").to_owned()
+}
+
+/// The query; unknown parameters are refused by the types that are read.
+pub(super) struct Params<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(query) = Query::from_request_parts(parts, state).await.map_err(|rejection| {
+            Problem::new(Code::MalformedRequest, format!("the query: {}", cause(&rejection)))
+        })?;
+        Ok(Self(query))
+    }
+}

@@ -1,0 +1,67 @@
+//! Problems as HTTP answers: RFC 9457, `application/problem+json`.
+
+use axum::{
+    Json,
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::problem::{Code, Place, Problem};
+
+/// A problem document (RFC 9457) with two members of our own: `help` and `errors`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemDocument {
+    /// `/problems/<code>`: a page of the hub that says what to do.
+    pub r#type: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    /// What to do.
+    pub help: String,
+    /// The places that are wrong, where there are several or where one can be pointed at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Place>,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if self.code == Code::Internal {
+            tracing::error!(detail = self.detail, "a request failed inside the hub");
+        }
+        let document = ProblemDocument {
+            r#type: format!("/problems/{}", self.code.as_str()),
+            title: self.code.title().to_owned(),
+            status: status.as_u16(),
+            detail: self.detail,
+            help: self.help.unwrap_or_else(|| self.code.advice().to_owned()),
+            errors: self.errors,
+        };
+        let mut response = (status, Json(document)).into_response();
+        let media_type = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+pub(super) async fn not_found(uri: Uri) -> Problem {
+    Problem::new(Code::NotFound, format!("there is nothing at {}", uri.path()))
+}
+
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem::new(Code::MethodNotAllowed, format!("{} does not take {method}", uri.path()))
+}
+
+pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a handler panicked");
+    Problem::internal(text).into_response()
+}

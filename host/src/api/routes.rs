@@ -1,0 +1,123 @@
+//! Routes over HTTP.
+
+use axum::{
+    Json as Answer,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Shared, extract::Json, refusal::ProblemDocument, topics::status};
+use crate::{
+    catalog::RouteDocument,
+    hub::RouteStatus,
+    problem::Problem,
+};
+
+/// A route and how it is doing.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RouteAnswer {
+    name: String,
+    #[serde(flatten)]
+    document: RouteDocument,
+    paused: bool,
+    status: RouteStatus,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct RouteList {
+    routes: Vec<RouteAnswer>,
+}
+
+fn answer(hub: &crate::hub::Hub, name: &sandbar_types::Name, route: crate::catalog::Route) -> RouteAnswer {
+    RouteAnswer {
+        name: name.to_string(),
+        status: hub.route_status(name, route.paused),
+        document: route.document,
+        paused: route.paused,
+    }
+}
+
+/// All routes.
+#[utoipa::path(get, path = "/v1/routes", tag = "routes", operation_id = "list_routes",
+    responses((status = 200, body = RouteList)))]
+pub(super) async fn list(State(hub): Shared) -> Answer<RouteList> {
+    let routes = hub.catalog.routes().into_iter().map(|(name, route)| answer(&hub, &name, route));
+    Answer(RouteList { routes: routes.collect() })
+}
+
+/// Makes a route, or changes one; a change takes effect between two batches.
+#[utoipa::path(put, path = "/v1/routes/{route}", tag = "routes", operation_id = "put_route",
+    params(("route" = String, Path)),
+    request_body = RouteDocument,
+    responses(
+        (status = 201, description = "Made and running", body = RouteAnswer),
+        (status = 200, description = "Was there; now as asked", body = RouteAnswer),
+        (status = 409, description = "route-source-fixed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-document, route-circle, plugin-config-refused, grant-missing", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn put(
+    State(hub): Shared,
+    Path(route): Path<String>,
+    Json(document): Json<RouteDocument>,
+) -> Result<(StatusCode, Answer<RouteAnswer>), Problem> {
+    let (name, put) = hub.put_route(route, document).await?;
+    let (name, route) = hub.catalog.route(name.as_str())?;
+    Ok((status(put), Answer(answer(&hub, &name, route))))
+}
+
+/// One route.
+#[utoipa::path(get, path = "/v1/routes/{route}", tag = "routes", operation_id = "get_route",
+    params(("route" = String, Path)),
+    responses(
+        (status = 200, body = RouteAnswer),
+        (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn get(State(hub): Shared, Path(route): Path<String>) -> Result<Answer<RouteAnswer>, Problem> {
+    let (name, route) = hub.catalog.route(&route)?;
+    Ok(Answer(answer(&hub, &name, route)))
+}
+
+/// Stops a route and forgets how far it came. What it wrote stays.
+#[utoipa::path(delete, path = "/v1/routes/{route}", tag = "routes", operation_id = "delete_route",
+    params(("route" = String, Path)),
+    responses(
+        (status = 204, description = "Gone"),
+        (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn delete(State(hub): Shared, Path(route): Path<String>) -> Result<StatusCode, Problem> {
+    hub.delete_route(route).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pauses a route after the batch it is at. Publishing goes on.
+#[utoipa::path(post, path = "/v1/routes/{route}/pause", tag = "routes", operation_id = "pause_route",
+    params(("route" = String, Path)),
+    responses(
+        (status = 200, body = RouteAnswer),
+        (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn pause(State(hub): Shared, Path(route): Path<String>) -> Result<Answer<RouteAnswer>, Problem> {
+    set_paused(hub, route, true).await
+}
+
+/// Lets a paused route go on where it stopped.
+#[utoipa::path(post, path = "/v1/routes/{route}/resume", tag = "routes", operation_id = "resume_route",
+    params(("route" = String, Path)),
+    responses(
+        (status = 200, body = RouteAnswer),
+        (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn resume(State(hub): Shared, Path(route): Path<String>) -> Result<Answer<RouteAnswer>, Problem> {
+    set_paused(hub, route, false).await
+}
+
+async fn set_paused(
+    hub: std::sync::Arc<crate::hub::Hub>,
+    route: String,
+    paused: bool,
+) -> Result<Answer<RouteAnswer>, Problem> {
+    let (name, route) = hub.set_route_paused(route, paused).await?;
+    Ok(Answer(answer(&hub, &name, route)))
+}

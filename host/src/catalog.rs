@@ -1,0 +1,145 @@
+//! What there is: topics, contracts, plugins and routes, and the rules between them.
+//!
+//! The catalog checks a definition against all others, keeps it in meta, and hands out what the
+//! stages run with. It knows no HTTP and runs no events. Calls that change something block on the
+//! disk; they are taken one at a time.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use sandbar_log::Log;
+use sandbar_plugin::Engine;
+use sandbar_types::Name;
+
+use crate::{
+    meta,
+    problem::{Code, Problem},
+    process::Resolved,
+};
+
+mod contracts;
+mod documents;
+mod plugins;
+mod routes;
+mod topics;
+
+pub use contracts::{BoundContract, compile};
+pub use documents::{
+    Dedupe, Durability, Retention, RouteDocument, Start, StepDocument, StepLimits, TopicDocument,
+};
+pub use plugins::{PluginRecord, RegisteredPlugin};
+pub use routes::Route;
+pub use topics::Topic;
+
+/// The topic of dead letters.
+pub const DEAD_LETTERS: &str = "sandbar.dead-letters";
+
+/// Whether a definition was made by the call or was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    Made,
+    Kept,
+}
+
+/// All definitions.
+#[derive(Debug)]
+pub struct Catalog {
+    log: Arc<dyn Log>,
+    engine: Engine,
+    /// Where the bytes of plugins are kept, by digest.
+    plugin_folder: PathBuf,
+    tables: Tables,
+    state: RwLock<State>,
+    /// Held over every change.
+    changing: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Tables {
+    topics: meta::Table<topics::Record>,
+    contracts: meta::Table<contracts::Record>,
+    plugins: meta::Table<PluginRecord>,
+    routes: meta::Table<routes::Record>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    topics: BTreeMap<Name, Arc<Topic>>,
+    contracts: BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>,
+    plugins: BTreeMap<Name, BTreeMap<String, RegisteredPlugin>>,
+    routes: BTreeMap<Name, Route>,
+}
+
+impl Catalog {
+    /// Loads all definitions.
+    ///
+    /// # Errors
+    /// When meta cannot be read, or holds what this version cannot use, in words.
+    pub fn open(
+        store: &Arc<dyn meta::Store>,
+        log: Arc<dyn Log>,
+        engine: Engine,
+        plugin_folder: PathBuf,
+    ) -> Result<Self, String> {
+        let tables = Tables {
+            topics: meta::Table::new(store.clone(), meta::tables::TOPICS),
+            contracts: meta::Table::new(store.clone(), meta::tables::CONTRACTS),
+            plugins: meta::Table::new(store.clone(), meta::tables::PLUGINS),
+            routes: meta::Table::new(store.clone(), meta::tables::ROUTES),
+        };
+        let catalog = Self {
+            log,
+            engine,
+            plugin_folder,
+            tables,
+            state: RwLock::default(),
+            changing: Mutex::new(()),
+        };
+        catalog.load_contracts()?;
+        catalog.load_topics()?;
+        catalog.load_plugins()?;
+        catalog.load_routes()?;
+        Ok(catalog)
+    }
+
+    fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The route's plugins and targets, looked up.
+    pub fn resolve(&self, name: &Name, document: &RouteDocument) -> Result<Resolved, Problem> {
+        routes::resolve(&self.state(), name, document)
+    }
+}
+
+fn user_name(text: &str) -> Result<Name, Problem> {
+    let name = Name::new(text).map_err(|error| Problem::new(Code::InvalidName, error.to_string()))?;
+    if name.is_reserved() {
+        let detail = format!("{name} starts with {:?}", sandbar_types::name::RESERVED_PREFIX);
+        return Err(Problem::new(Code::ReservedName, detail));
+    }
+    Ok(name)
+}
+
+fn invalid(pointer: &str, reason: impl std::fmt::Display) -> Problem {
+    Problem::new(Code::InvalidDocument, format!("{pointer}: {reason}"))
+}
+
+/// `name@version`, or `name` alone.
+fn split_reference(reference: &str) -> (&str, Option<&str>) {
+    match reference.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (reference, None),
+    }
+}

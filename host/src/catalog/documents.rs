@@ -1,0 +1,143 @@
+//! The documents in which users say what there is: topics and routes, as in the API and in
+//! `sandbar.yaml`. Unknown fields are refused everywhere.
+
+use sandbar_types::Name;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::process::RetryPolicy;
+
+/// When a publish is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// After the events are on disk (fdatasync): they survive a power cut.
+    #[default]
+    Sync,
+    /// After the operating system has them: they survive the hub, not the machine.
+    Async,
+}
+
+/// What a topic keeps. Events that a route has not read yet are kept in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Seconds; absent: forever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age_seconds: Option<u64>,
+    /// Bytes per partition; absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+}
+
+/// How far back a publish is compared with what is already stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dedupe {
+    /// Events per topic; 0 switches it off.
+    pub max_events: u64,
+    pub max_age_seconds: u64,
+}
+
+impl Default for Dedupe {
+    fn default() -> Self {
+        Self { max_events: 100_000, max_age_seconds: 600 }
+    }
+}
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopicDocument {
+    /// 1 to 256; fixed once the topic is made. Events of one key are in one partition.
+    pub partitions: u32,
+    pub durability: Durability,
+    pub retention: Retention,
+    /// `name@version`, or `name` for the latest version at the time of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
+    pub dedupe: Dedupe,
+    /// The largest event taken, data and attributes together, in bytes; at most 16 MiB.
+    pub max_event_bytes: u64,
+}
+
+impl Default for TopicDocument {
+    fn default() -> Self {
+        Self {
+            partitions: 1,
+            durability: Durability::default(),
+            retention: Retention::default(),
+            contract: None,
+            dedupe: Dedupe::default(),
+            max_event_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// What a plugin may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StepLimits {
+    /// Linear memory of one instance, in bytes.
+    pub memory_bytes: u64,
+    /// One call with a batch of up to 1000 events, in milliseconds.
+    pub deadline_ms: u64,
+    /// All outputs of one call, in bytes.
+    pub output_bytes: u64,
+    pub outputs_per_event: u64,
+}
+
+impl Default for StepLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 * 1024 * 1024,
+            deadline_ms: 1000,
+            output_bytes: 16 * 1024 * 1024,
+            outputs_per_event: 1000,
+        }
+    }
+}
+
+/// One step of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepDocument {
+    /// `name@version`.
+    pub plugin: String,
+    /// Handed to the plugin's `configure` as JSON.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub config: serde_json::Value,
+    /// Capabilities beyond `log`: `clock`, `random`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<String>,
+    #[serde(default)]
+    pub limits: StepLimits,
+}
+
+/// Where a new route begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    #[default]
+    Earliest,
+    Latest,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteDocument {
+    /// The source topic; fixed once the route is made.
+    #[schema(value_type = String)]
+    pub from: Name,
+    /// Each event passes through these in order. None copies every event to every target.
+    #[serde(default)]
+    pub steps: Vec<StepDocument>,
+    /// The target topics; the first is where an output goes that names none.
+    #[schema(value_type = Vec<String>)]
+    pub to: Vec<Name>,
+    #[serde(default)]
+    pub retry: RetryPolicy,
+    #[serde(default)]
+    pub start: Start,
+}

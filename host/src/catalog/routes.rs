@@ -1,0 +1,256 @@
+//! Routes: documents whose topics and plugins are there, whose grants suffice, and which together
+//! lead no event in a circle.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use sandbar_plugin::{Capability, InstantiateError, Limits};
+use sandbar_types::Name;
+use serde::{Deserialize, Serialize};
+
+use super::{Catalog, Put, RouteDocument, State, StepDocument, invalid, plugins, topics, user_name};
+use crate::{
+    meta,
+    problem::{Code, Problem},
+    process::{Resolved, ResolvedStep},
+};
+
+/// A route as meta keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    document: RouteDocument,
+    paused: bool,
+}
+
+/// A route as it is wanted.
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub document: RouteDocument,
+    pub paused: bool,
+}
+
+impl Catalog {
+    pub(super) fn load_routes(&self) -> Result<(), String> {
+        for (key, record) in self.tables.routes.scan("").map_err(|error| error.to_string())? {
+            let name = Name::new(&key).map_err(|error| error.to_string())?;
+            let route = Route { document: record.document, paused: record.paused };
+            self.state_mut().routes.insert(name, route);
+        }
+        Ok(())
+    }
+
+    /// All routes by name.
+    #[must_use]
+    pub fn routes(&self) -> BTreeMap<Name, Route> {
+        self.state().routes.clone()
+    }
+
+    /// # Errors
+    /// `unknown-route`.
+    pub fn route(&self, name: &str) -> Result<(Name, Route), Problem> {
+        let state = self.state();
+        match state.routes.get_key_value(name) {
+            Some((name, route)) => Ok((name.clone(), route.clone())),
+            None => {
+                let known: Vec<&str> = state.routes.keys().map(Name::as_str).collect();
+                let near = topics::nearest(name, &known);
+                Err(Problem::new(Code::UnknownRoute, format!("there is no route {name:?}{near}")))
+            }
+        }
+    }
+
+    /// Makes a route or changes one. Blocks while the plugins are configured once, to see that they
+    /// take their configuration.
+    ///
+    /// # Errors
+    /// When the document is not valid, names what there is not, grants too little, leads in a
+    /// circle, or a plugin refuses its configuration.
+    pub fn put_route(&self, name: &str, document: RouteDocument) -> Result<(Name, Arc<Resolved>, Put), Problem> {
+        let _changing = self.changing();
+        let name = user_name(name)?;
+        check(&document)?;
+        let resolved = Arc::new(resolve(&self.state(), &name, &document)?);
+        for topic in &resolved.targets {
+            user_name(topic.name.as_str())?;
+        }
+        check_circle(&self.state(), &name, &document)?;
+        let existing = self.state().routes.get(&name).cloned();
+        if let Some(route) = &existing
+            && route.document.from != document.from
+        {
+            let detail = format!("route {name} reads {}; asked for {}", route.document.from, document.from);
+            return Err(Problem::new(Code::RouteSourceFixed, detail));
+        }
+        try_configuration(&resolved)?;
+        let paused = existing.as_ref().is_some_and(|route| route.paused);
+        self.store_route(&name, Route { document, paused })?;
+        Ok((name, resolved, if existing.is_some() { Put::Kept } else { Put::Made }))
+    }
+
+    /// # Errors
+    /// `unknown-route`.
+    pub fn set_paused(&self, name: &str, paused: bool) -> Result<(Name, Route), Problem> {
+        let _changing = self.changing();
+        let (name, mut route) = self.route(name)?;
+        route.paused = paused;
+        self.store_route(&name, route.clone())?;
+        Ok((name, route))
+    }
+
+    fn store_route(&self, name: &Name, route: Route) -> Result<(), Problem> {
+        let record = Record { document: route.document.clone(), paused: route.paused };
+        self.tables.routes.put(name.as_str(), &record, meta::Durability::Sync).map_err(Problem::internal)?;
+        self.state_mut().routes.insert(name.clone(), route);
+        Ok(())
+    }
+
+    /// # Errors
+    /// `unknown-route`.
+    pub fn delete_route(&self, name: &str) -> Result<(Name, Route), Problem> {
+        let _changing = self.changing();
+        let (name, route) = self.route(name)?;
+        self.tables.routes.delete(name.as_str(), meta::Durability::Sync).map_err(Problem::internal)?;
+        self.state_mut().routes.remove(&name);
+        Ok((name, route))
+    }
+}
+
+/// Looks up everything that the document names.
+pub(super) fn resolve(state: &State, name: &Name, document: &RouteDocument) -> Result<Resolved, Problem> {
+    let in_document = |pointer: String, problem: Problem| {
+        Problem::new(Code::InvalidDocument, format!("{pointer}: {}", problem.detail)).help(problem.code.advice())
+    };
+    topics::find(state, document.from.as_str()).map_err(|problem| in_document("/from".into(), problem))?;
+    let mut targets = Vec::with_capacity(document.to.len());
+    for (index, target) in document.to.iter().enumerate() {
+        let found = topics::find(state, target.as_str());
+        targets.push(found.map_err(|problem| in_document(format!("/to/{index}"), problem))?);
+    }
+    let mut steps = Vec::with_capacity(document.steps.len());
+    for (index, step) in document.steps.iter().enumerate() {
+        let found = plugins::find(state, &step.plugin)
+            .map_err(|problem| in_document(format!("/steps/{index}/plugin"), problem))?;
+        steps.push(ResolvedStep {
+            reference: step.plugin.clone(),
+            plugin: found.plugin,
+            config: step.config.to_string(),
+            limits: limits(step),
+            grants: grants(index, step)?,
+        });
+    }
+    Ok(Resolved { name: name.clone(), document: document.clone(), steps, targets })
+}
+
+fn limits(step: &StepDocument) -> Limits {
+    let bytes = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    Limits {
+        memory_bytes: bytes(step.limits.memory_bytes),
+        deadline: Duration::from_millis(step.limits.deadline_ms),
+        output_bytes: bytes(step.limits.output_bytes),
+        outputs_per_event: bytes(step.limits.outputs_per_event),
+        ..Limits::default()
+    }
+}
+
+fn grants(index: usize, step: &StepDocument) -> Result<Vec<Capability>, Problem> {
+    let parse = |(place, grant): (usize, &String)| {
+        grant.parse().map_err(|_| {
+            let known = Capability::ALL.map(|capability| capability.to_string()).join(", ");
+            invalid(
+                &format!("/steps/{index}/grants/{place}"),
+                format_args!("{grant:?} is not a capability; there are {known}"),
+            )
+        })
+    };
+    step.grants.iter().enumerate().map(parse).collect()
+}
+
+fn check(document: &RouteDocument) -> Result<(), Problem> {
+    if document.to.is_empty() {
+        return Err(invalid("/to", "name at least one target topic"));
+    }
+    let mut seen = HashSet::new();
+    for (index, target) in document.to.iter().enumerate() {
+        if !seen.insert(target) {
+            return Err(invalid(&format!("/to/{index}"), format_args!("{target} is named twice")));
+        }
+        if *target == document.from {
+            return Err(circle(&[document.from.clone(), target.clone()]));
+        }
+    }
+    if document.to.len() > 64 || document.steps.len() > 16 {
+        return Err(invalid("", "at most 64 targets and 16 steps"));
+    }
+    if document.retry.max_attempts == 0 {
+        return Err(invalid("/retry/max_attempts", "must be at least 1: the first attempt counts"));
+    }
+    for (index, step) in document.steps.iter().enumerate() {
+        let limits = &step.limits;
+        if !(1..=60_000).contains(&limits.deadline_ms) {
+            return Err(invalid(&format!("/steps/{index}/limits/deadline_ms"), "must be within 1 to 60000"));
+        }
+        if !(65_536..=1 << 30).contains(&limits.memory_bytes) {
+            return Err(invalid(&format!("/steps/{index}/limits/memory_bytes"), "must be within 65536 and 1073741824"));
+        }
+        if limits.output_bytes == 0 || limits.outputs_per_event == 0 {
+            return Err(invalid(&format!("/steps/{index}/limits"), "must be at least 1"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a route that leads back to its source through others.
+fn check_circle(state: &State, name: &Name, document: &RouteDocument) -> Result<(), Problem> {
+    let others = state.routes.iter().filter(|(other, _)| *other != name).map(|(_, route)| &route.document);
+    let mut edges: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
+    for route in others.chain([document]) {
+        edges.entry(&route.from).or_default().extend(&route.to);
+    }
+    let mut path = vec![document.from.clone()];
+    let mut seen = HashSet::new();
+    if leads_back(&edges, &document.from, &document.from, &mut seen, &mut path) {
+        return Err(circle(&path));
+    }
+    Ok(())
+}
+
+/// Whether `from` leads to `goal`; the way is left in `path`.
+fn leads_back<'a>(
+    edges: &BTreeMap<&'a Name, Vec<&'a Name>>,
+    from: &Name,
+    goal: &Name,
+    seen: &mut HashSet<&'a Name>,
+    path: &mut Vec<Name>,
+) -> bool {
+    for &next in edges.get(from).into_iter().flatten() {
+        path.push(next.clone());
+        if next == goal || (seen.insert(next) && leads_back(edges, next, goal, seen, path)) {
+            return true;
+        }
+        path.pop();
+    }
+    false
+}
+
+fn circle(path: &[Name]) -> Problem {
+    let names: Vec<&str> = path.iter().map(Name::as_str).collect();
+    Problem::new(Code::RouteCircle, names.join(" → "))
+}
+
+/// Instantiates each step once, so that what cannot run is refused now and not at the first event.
+fn try_configuration(route: &Resolved) -> Result<(), Problem> {
+    for (index, step) in route.steps.iter().enumerate() {
+        step.plugin.instantiate(&step.config, step.limits, &step.grants).map(drop).map_err(|error| {
+            let code = match &error {
+                InstantiateError::GrantMissing(_) => Code::GrantMissing,
+                InstantiateError::ConfigRefused(_) => Code::PluginConfigRefused,
+                _ => Code::InvalidPlugin,
+            };
+            Problem::new(code, format!("/steps/{index}: {}: {error}", step.reference))
+        })?;
+    }
+    Ok(())
+}

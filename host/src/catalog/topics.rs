@@ -1,0 +1,260 @@
+//! Topics: documents bound to partitions of the log and to a contract.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sandbar_types::{Name, PartitionId};
+use serde::{Deserialize, Serialize};
+
+use super::{BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, State, TopicDocument, invalid, user_name};
+use crate::{
+    meta,
+    problem::{Code, Problem},
+};
+
+const MOST_PARTITIONS: u32 = 256;
+const MOST_EVENT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A topic as meta keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    document: TopicDocument,
+    /// The deletion has begun and is to be finished.
+    deleting: bool,
+}
+
+/// A topic that events are written to and read from.
+#[derive(Debug)]
+pub struct Topic {
+    pub name: Name,
+    /// Fixed for the life of the topic.
+    pub partitions: u32,
+    settings: RwLock<Settings>,
+}
+
+#[derive(Debug, Clone)]
+struct Settings {
+    document: TopicDocument,
+    contract: Option<Arc<BoundContract>>,
+}
+
+impl Topic {
+    fn new(name: Name, document: TopicDocument, contract: Option<Arc<BoundContract>>) -> Self {
+        let partitions = document.partitions;
+        Self { name, partitions, settings: RwLock::new(Settings { document, contract }) }
+    }
+
+    fn settings(&self) -> std::sync::RwLockReadGuard<'_, Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[must_use]
+    pub fn document(&self) -> TopicDocument {
+        self.settings().document.clone()
+    }
+
+    /// The contract that holds now.
+    #[must_use]
+    pub fn contract(&self) -> Option<Arc<BoundContract>> {
+        self.settings().contract.clone()
+    }
+
+    #[must_use]
+    pub fn dedupe(&self) -> Dedupe {
+        self.settings().document.dedupe
+    }
+
+    #[must_use]
+    pub fn max_event_bytes(&self) -> usize {
+        usize::try_from(self.settings().document.max_event_bytes).unwrap_or(usize::MAX)
+    }
+
+    #[must_use]
+    pub fn durability(&self) -> sandbar_log::Durability {
+        match self.settings().document.durability {
+            Durability::Sync => sandbar_log::Durability::Sync,
+            Durability::Async => sandbar_log::Durability::Async,
+        }
+    }
+
+    #[must_use]
+    pub fn retention(&self) -> sandbar_log::Retention {
+        let retention = self.settings().document.retention;
+        sandbar_log::Retention {
+            max_age_ms: retention.max_age_seconds.map(|seconds| seconds.saturating_mul(1000)),
+            max_bytes: retention.max_bytes,
+        }
+    }
+
+    /// All of its partitions.
+    #[must_use]
+    pub fn partition_ids(&self) -> Vec<PartitionId> {
+        let numbers = 0..self.partitions;
+        numbers.map(|partition| PartitionId::new(self.name.clone(), partition)).collect()
+    }
+}
+
+impl Catalog {
+    pub(super) fn load_topics(&self) -> Result<(), String> {
+        for (key, record) in self.tables.topics.scan("").map_err(|error| error.to_string())? {
+            let name = Name::new(&key).map_err(|error| error.to_string())?;
+            if record.deleting {
+                self.finish_deletion(&name).map_err(|problem| problem.to_string())?;
+                continue;
+            }
+            self.create_partitions(&name, record.document.partitions).map_err(|problem| problem.to_string())?;
+            let contract = match &record.document.contract {
+                None => None,
+                Some(reference) => {
+                    let found = super::contracts::find(&self.state(), reference);
+                    Some(found.map_err(|problem| format!("topic {name}: {problem}"))?)
+                }
+            };
+            let topic = Arc::new(Topic::new(name.clone(), record.document, contract));
+            self.state_mut().topics.insert(name, topic);
+        }
+        let dead_letters = Name::new(DEAD_LETTERS).map_err(|error| error.to_string())?;
+        if !self.state().topics.contains_key(&dead_letters) {
+            let dedupe = Dedupe { max_events: 0, max_age_seconds: 0 };
+            let document = TopicDocument { dedupe, ..TopicDocument::default() };
+            self.store_topic(&dead_letters, document, None).map_err(|problem| problem.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// All topics, the hub's own included, by name.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        self.state().topics.values().cloned().collect()
+    }
+
+    /// # Errors
+    /// `unknown-topic`.
+    pub fn topic(&self, name: &str) -> Result<Arc<Topic>, Problem> {
+        find(&self.state(), name)
+    }
+
+    /// Makes a topic or changes one.
+    ///
+    /// # Errors
+    /// When the document is not valid, names a contract that there is not, or changes what is fixed.
+    pub fn put_topic(&self, name: &str, mut document: TopicDocument) -> Result<(Arc<Topic>, Put), Problem> {
+        let _changing = self.changing();
+        let name = user_name(name)?;
+        check(&document)?;
+        let contract = match &document.contract {
+            None => None,
+            Some(reference) => {
+                let found = super::contracts::find(&self.state(), reference).map_err(|problem| {
+                    Problem::new(Code::InvalidDocument, format!("/contract: {}", problem.detail))
+                        .help(Code::UnknownContract.advice())
+                })?;
+                document.contract = Some(found.reference());
+                Some(found)
+            }
+        };
+        let existing = self.state().topics.get(&name).cloned();
+        if let Some(topic) = &existing
+            && topic.partitions != document.partitions
+        {
+            return Err(Problem::new(
+                Code::PartitionsFixed,
+                format!("topic {name} has {} partitions; asked for {}", topic.partitions, document.partitions),
+            ));
+        }
+        let topic = self.store_topic(&name, document, contract)?;
+        Ok((topic, if existing.is_some() { Put::Kept } else { Put::Made }))
+    }
+
+    fn store_topic(
+        &self,
+        name: &Name,
+        document: TopicDocument,
+        contract: Option<Arc<BoundContract>>,
+    ) -> Result<Arc<Topic>, Problem> {
+        self.create_partitions(name, document.partitions)?;
+        let record = Record { document: document.clone(), deleting: false };
+        self.tables.topics.put(name.as_str(), &record, meta::Durability::Sync).map_err(Problem::internal)?;
+        let mut state = self.state_mut();
+        if let Some(topic) = state.topics.get(name) {
+            *topic.settings.write().unwrap_or_else(PoisonError::into_inner) = Settings { document, contract };
+            return Ok(topic.clone());
+        }
+        let topic = Arc::new(Topic::new(name.clone(), document, contract));
+        state.topics.insert(name.clone(), topic.clone());
+        Ok(topic)
+    }
+
+    fn create_partitions(&self, name: &Name, partitions: u32) -> Result<(), Problem> {
+        for partition in 0..partitions {
+            self.log.create(&PartitionId::new(name.clone(), partition)).map_err(|error| match error {
+                sandbar_log::Error::Full { .. } => Problem::new(Code::StorageFull, error.to_string()),
+                other => Problem::internal(other),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a topic with all its events.
+    ///
+    /// # Errors
+    /// `unknown-topic`, or `topic-in-use` by a route.
+    pub fn delete_topic(&self, name: &str) -> Result<(), Problem> {
+        let _changing = self.changing();
+        let topic = self.topic(name)?;
+        user_name(name)?;
+        let users: Vec<String> = (self.state().routes.iter())
+            .filter(|(_, route)| route.document.from == topic.name || route.document.to.contains(&topic.name))
+            .map(|(route, _)| route.to_string())
+            .collect();
+        if !users.is_empty() {
+            let detail = format!("topic {name} is read or written by: {}", users.join(", "));
+            return Err(Problem::new(Code::TopicInUse, detail));
+        }
+        let record = Record { document: topic.document(), deleting: true };
+        self.tables
+            .topics
+            .put(topic.name.as_str(), &record, meta::Durability::Sync)
+            .map_err(Problem::internal)?;
+        self.state_mut().topics.remove(&topic.name);
+        self.finish_deletion(&topic.name)
+    }
+
+    fn finish_deletion(&self, name: &Name) -> Result<(), Problem> {
+        for partition in self.log.partitions() {
+            if partition.topic == *name {
+                self.log.delete(&partition).map_err(Problem::internal)?;
+            }
+        }
+        self.tables.topics.delete(name.as_str(), meta::Durability::Sync).map_err(Problem::internal)
+    }
+}
+
+pub(super) fn find(state: &State, name: &str) -> Result<Arc<Topic>, Problem> {
+    state.topics.get(name).cloned().ok_or_else(|| {
+        let known: Vec<&str> = state.topics.keys().map(Name::as_str).collect();
+        Problem::new(Code::UnknownTopic, format!("there is no topic {name:?}{}", nearest(name, &known)))
+    })
+}
+
+/// `; did you mean …?` where a known name is near.
+pub(super) fn nearest(name: &str, known: &[&str]) -> String {
+    let scored = known.iter().map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
+    match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((score, candidate)) if score > 0.8 => format!("; did you mean {candidate:?}?"),
+        _ => String::new(),
+    }
+}
+
+fn check(document: &TopicDocument) -> Result<(), Problem> {
+    if !(1..=MOST_PARTITIONS).contains(&document.partitions) {
+        return Err(invalid("/partitions", format_args!("{} is not within 1 to {MOST_PARTITIONS}", document.partitions)));
+    }
+    if !(1..=MOST_EVENT_BYTES).contains(&document.max_event_bytes) {
+        let reason = format!("{} is not within 1 to {MOST_EVENT_BYTES}", document.max_event_bytes);
+        return Err(invalid("/max_event_bytes", reason));
+    }
+    if document.dedupe.max_events > 10_000_000 {
+        return Err(invalid("/dedupe/max_events", "at most 10000000: each takes some 60 bytes of memory"));
+    }
+    Ok(())
+}

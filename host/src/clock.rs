@@ -1,0 +1,33 @@
+//! The wall clock, in one place: nothing else in the hub asks the system for the time.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Milliseconds since the epoch.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that owns the clock")]
+pub fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Milliseconds since the epoch as RFC 3339 in UTC.
+#[must_use]
+pub fn to_text(milliseconds: u64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000)
+        .ok()
+        .and_then(|moment| moment.format(&Rfc3339).ok())
+        .unwrap_or_else(|| milliseconds.to_string())
+}
+
+/// RFC 3339 or milliseconds since the epoch.
+#[must_use]
+pub fn from_text(text: &str) -> Option<u64> {
+    if let Ok(milliseconds) = text.parse() {
+        return Some(milliseconds);
+    }
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok()
+}

@@ -1,0 +1,69 @@
+//! How the hub is to run: composed of what each stage wants to know.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Everything that `sandbar serve` can be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything is kept. Made when it is not there.
+    pub data: PathBuf,
+    pub listen: SocketAddr,
+    /// Listen on an address that other machines reach, though callers are not authenticated.
+    pub allow_open: bool,
+    pub api: Api,
+    /// Size at which a segment of the log is closed, in bytes.
+    pub segment_bytes: u64,
+    /// Threads that run plugins.
+    pub worker_threads: usize,
+}
+
+/// What the API wants to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Api {
+    /// The largest request body, after decompression, in bytes.
+    pub max_body_bytes: usize,
+    /// The largest plugin, in bytes.
+    pub max_plugin_bytes: usize,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self { max_body_bytes: 32 * 1024 * 1024, max_plugin_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+impl Config {
+    /// The places inside the data folder.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.data.join("LOCK")
+    }
+
+    #[must_use]
+    pub fn log_folder(&self) -> PathBuf {
+        self.data.join("log")
+    }
+
+    #[must_use]
+    pub fn meta_folder(&self) -> PathBuf {
+        self.data.join("meta")
+    }
+
+    #[must_use]
+    pub fn plugin_folder(&self) -> PathBuf {
+        self.data.join("plugins")
+    }
+
+    /// # Errors
+    /// When the address is reachable from other machines and that was not allowed.
+    pub fn check(&self) -> Result<(), String> {
+        if self.listen.ip().is_loopback() || self.allow_open {
+            return Ok(());
+        }
+        Err(format!(
+            "{} can be reached from other machines, and callers are not authenticated: anybody there could read and \
+             change everything. Listen on 127.0.0.1, or pass --allow-open if the network is trusted.",
+            self.listen
+        ))
+    }
+}

@@ -1,0 +1,154 @@
+//! The schema document: checked once, and compiled part by part.
+
+use jsonschema::{Draft, PatternOptions, Registry, Validator};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use super::{InvalidSchema, violation::shortened};
+
+/// Where the document stands among schemas; nothing can be fetched from there.
+const ADDRESS: &str = "sandbar:contract";
+/// The most memory that one compiled pattern may take, in bytes.
+const PATTERN_SIZE: usize = 1024 * 1024;
+
+/// A document whose references all stay inside of it.
+pub(super) struct Document {
+    registry: Registry<'static>,
+    draft: Draft,
+}
+
+impl Document {
+    pub fn new(schema: &Value) -> Result<Self, InvalidSchema> {
+        let invalid = |pointer: String, reason: String| InvalidSchema { pointer, reason };
+        let at_root = |reason: String| invalid("/schema".to_owned(), reason);
+        if !matches!(schema, Value::Object(_) | Value::Bool(_)) {
+            return Err(at_root("a schema is an object or a boolean".to_owned()));
+        }
+        let draft = Draft::default().detect(schema);
+        if let (Draft::Unknown, Some(named)) = (draft, schema.get("$schema")) {
+            let reason = format!("{named} is not known; draft-04, -06, -07, 2019-09 and 2020-12 are");
+            return Err(invalid("/schema/$schema".to_owned(), reason));
+        }
+        if let Err(error) = jsonschema::meta::validate(schema) {
+            let pointer = format!("/schema{}", error.instance_path().as_str());
+            return Err(invalid(pointer, shortened(&error.to_string())));
+        }
+        check_references(schema, &mut String::from("/schema"), schema)?;
+        let registry = Registry::new()
+            .draft(draft)
+            .add(ADDRESS, schema.clone())
+            .and_then(|builder| builder.prepare())
+            .map_err(|error| at_root(outside(&error.to_string())))?;
+        Ok(Self { registry, draft })
+    }
+
+    pub fn draft(&self) -> Draft {
+        self.draft
+    }
+
+    /// Compiles the part at `pointer`, a JSON Pointer.
+    pub fn validator(&self, pointer: &str) -> Result<Validator, String> {
+        let encoded: String = percent_encoding::utf8_percent_encode(pointer, FRAGMENT).collect();
+        jsonschema::options()
+            .with_draft(self.draft)
+            .with_registry(&self.registry)
+            .should_validate_formats(true)
+            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
+            .build(&json!({"$ref": format!("{ADDRESS}#{encoded}")}))
+            .map_err(|error| shortened(&error.to_string()))
+    }
+}
+
+/// What must be encoded in a fragment (RFC 3986 §3.5).
+const FRAGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'$');
+
+/// The JSON Pointer of a reference such as `#/definitions/order`.
+pub(super) fn pointer_of(reference: &str) -> Result<String, String> {
+    let pointer = reference.strip_prefix('#').unwrap_or_default();
+    if !reference.starts_with('#') || !(pointer.is_empty() || pointer.starts_with('/')) {
+        return Err(format!("{reference:?} is no reference into the schema, such as \"#/definitions/order\""));
+    }
+    let decoded = percent_decode_str(pointer).decode_utf8();
+    decoded.map(String::from).map_err(|_| format!("{reference:?} is not UTF-8 after percent-decoding"))
+}
+
+fn outside(reason: &str) -> String {
+    format!("{}; nothing is fetched, so put what is referred to into the same document", shortened(reason))
+}
+
+/// Finds pointers that lead nowhere and patterns that cannot be run, at the place where they stand.
+fn check_references(value: &Value, at: &mut String, root: &Value) -> Result<(), InvalidSchema> {
+    let length = at.len();
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                // What stands in these is data, not schema.
+                if matches!(name.as_str(), "enum" | "const" | "default" | "examples" | "example") {
+                    continue;
+                }
+                at.push('/');
+                at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                if let Value::String(text) = member {
+                    check_text(name, text, root)
+                        .map_err(|reason| InvalidSchema { pointer: at.clone(), reason })?;
+                }
+                check_references(member, at, root)?;
+                at.truncate(length);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                at.push_str(&format!("/{index}"));
+                check_references(item, at, root)?;
+                at.truncate(length);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn check_text(name: &str, text: &str, root: &Value) -> Result<(), String> {
+    match name {
+        "$ref" | "$dynamicRef" | "$recursiveRef" if text.starts_with("#/") => {
+            let pointer = pointer_of(text)?;
+            // A document with embedded schemas that have ids of their own may point into those.
+            if root.pointer(&pointer).is_none() && !has_embedded(root) {
+                return Err(format!("{text} is not in the schema"));
+            }
+        }
+        "pattern" => {
+            let probe = jsonschema::options()
+                .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
+                .build(&json!({"pattern": text}));
+            if probe.is_err() {
+                return Err(format!(
+                    "the pattern {:?} cannot be run in linear time; do without look-around and back-references",
+                    shortened(text)
+                ));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn has_embedded(root: &Value) -> bool {
+    fn any(value: &Value, top: bool) -> bool {
+        match value {
+            Value::Object(members) => {
+                let named = !top && ["$id", "id"].iter().any(|key| members.get(*key).is_some_and(Value::is_string));
+                named || members.values().any(|member| any(member, false))
+            }
+            Value::Array(items) => items.iter().any(|item| any(item, false)),
+            _ => false,
+        }
+    }
+    any(root, true)
+}

@@ -1,0 +1,108 @@
+//! What is wrong with an event's data.
+
+use std::fmt;
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+/// So many violations are listed of one event.
+const MOST: usize = 20;
+/// The longest reason, in bytes.
+const LONGEST: usize = 200;
+
+/// One place in an event that breaks the contract.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Violation {
+    /// JSON Pointer into the event in its structured form: `/data/…`, `/type`.
+    pub pointer: String,
+    pub reason: String,
+    /// JSON Pointer into the contract's schema: the keyword that is broken. Empty when it is none.
+    pub schema_pointer: String,
+}
+
+impl Violation {
+    pub(super) fn new(pointer: &str, schema_pointer: &str, reason: impl Into<String>) -> Self {
+        Self { pointer: pointer.to_owned(), reason: reason.into(), schema_pointer: schema_pointer.to_owned() }
+    }
+}
+
+/// The violations of one event: at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violations {
+    pub violations: Vec<Violation>,
+    /// How many there are beyond those listed.
+    pub more: usize,
+}
+
+impl From<Violation> for Violations {
+    fn from(one: Violation) -> Self {
+        Self { violations: vec![one], more: 0 }
+    }
+}
+
+impl Violations {
+    pub(super) fn gather(validator: &Validator, data: &Value) -> Self {
+        let mut gathered = Self { violations: Vec::new(), more: 0 };
+        for error in validator.iter_errors(data) {
+            if gathered.violations.len() == MOST {
+                gathered.more += 1;
+                continue;
+            }
+            gathered.violations.push(Violation {
+                pointer: format!("/data{}", error.instance_path().as_str()),
+                reason: shortened(&error.masked_with(place(&error)).to_string()),
+                schema_pointer: schema_pointer(&error),
+            });
+        }
+        if gathered.violations.is_empty() {
+            // The two ways to ask a validator should agree; if not, the event is refused all the same.
+            gathered.violations.push(Violation::new("/data", "", "the data does not fit the schema"));
+        }
+        gathered
+    }
+}
+
+/// A small value is shown; of a large one only what it is.
+fn place(error: &jsonschema::ValidationError<'_>) -> String {
+    match &**error.instance() {
+        Value::Object(_) => "the object".to_owned(),
+        Value::Array(_) => "the array".to_owned(),
+        Value::String(text) if text.len() > 64 => "the text".to_owned(),
+        scalar => scalar.to_string(),
+    }
+}
+
+fn schema_pointer(error: &jsonschema::ValidationError<'_>) -> String {
+    let location = error.absolute_keyword_location().map(|uri| uri.as_str().to_owned());
+    match location.as_deref().and_then(|uri| uri.split_once('#')) {
+        Some((_, fragment)) => {
+            percent_encoding::percent_decode_str(fragment).decode_utf8_lossy().into_owned()
+        }
+        None => {
+            let path = error.schema_path().as_str();
+            path.strip_prefix("/$ref").unwrap_or(path).to_owned()
+        }
+    }
+}
+
+/// At most [`LONGEST`] bytes of a text.
+pub(super) fn shortened(text: &str) -> String {
+    if text.len() <= LONGEST {
+        return text.to_owned();
+    }
+    let end = (0..=LONGEST).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, one) in self.violations.iter().take(3).enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: {}", one.pointer, one.reason)?;
+        }
+        match self.violations.len().saturating_sub(3) + self.more {
+            0 => Ok(()),
+            rest => write!(f, "; and {rest} more"),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Reading one partition, a page at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use sandbar_log::{Frame, Log};
+use sandbar_types::{AttributeValue, Batch, Offset, PartitionId, Provenance};
+
+use crate::{
+    ingest::cloudevents,
+    problem::{Code, Problem},
+};
+
+/// A page is closed when its events have so many bytes.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Where to read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    Earliest,
+    Latest,
+    Offset(Offset),
+    /// Milliseconds since the epoch.
+    Time(u64),
+}
+
+/// Events read.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// A CloudEvents batch (JSON).
+    pub body: Vec<u8>,
+    pub count: usize,
+    /// Where to read on.
+    pub next: Offset,
+}
+
+/// Reads the log for those outside.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    log: Arc<dyn Log>,
+}
+
+impl Reader {
+    #[must_use]
+    pub fn new(log: Arc<dyn Log>) -> Self {
+        Self { log }
+    }
+
+    #[must_use]
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.log
+    }
+
+    /// The offset that a start means now.
+    ///
+    /// # Errors
+    /// When the partition cannot be read. Blocks on the disk.
+    pub fn offset_of(&self, partition: &PartitionId, start: Start) -> Result<Offset, Problem> {
+        let bounds = self.log.bounds(partition).map_err(|error| refusal(&error))?;
+        match start {
+            Start::Earliest => Ok(bounds.earliest),
+            Start::Latest => Ok(bounds.tail),
+            Start::Offset(offset) => Ok(offset),
+            Start::Time(time) => self.log.find_time(partition, time).map_err(|error| refusal(&error)),
+        }
+    }
+
+    /// Up to `limit` events from `start` on; when there is none yet, waits up to `wait` for one.
+    ///
+    /// # Errors
+    /// `offset-trimmed`, `offset-past-tail`, `damaged`.
+    pub async fn page(
+        &self,
+        partition: &PartitionId,
+        start: Start,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Page, Problem> {
+        let mut tail = self.log.watch(partition).map_err(|error| refusal(&error))?;
+        let from = self.blocking(partition, move |reader, partition| reader.offset_of(partition, start)).await?;
+        let deadline = tokio::time::Instant::now() + wait;
+        loop {
+            let now = *tail.borrow_and_update();
+            if now > from {
+                return self.blocking(partition, move |reader, partition| reader.read(partition, from, limit)).await;
+            }
+            if from > now {
+                let detail = format!("offset {from} of {partition} is past the tail {now}");
+                return Err(Problem::new(Code::OffsetPastTail, detail));
+            }
+            if tokio::time::timeout_at(deadline, tail.changed()).await.is_err() {
+                return Ok(Page { body: b"[]".to_vec(), count: 0, next: from });
+            }
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        partition: &PartitionId,
+        read: impl FnOnce(&Self, &PartitionId) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (reader, partition) = (self.clone(), partition.clone());
+        let done = tokio::task::spawn_blocking(move || read(&reader, &partition)).await;
+        done.map_err(Problem::internal)?
+    }
+
+    fn read(&self, partition: &PartitionId, from: Offset, limit: usize) -> Result<Page, Problem> {
+        let mut page = Page { body: vec![b'['], count: 0, next: from };
+        while page.count < limit && page.body.len() < PAGE_BYTES {
+            let frames = self.log.read(partition, page.next, 1024 * 1024).map_err(|error| refusal(&error))?;
+            if frames.is_empty() {
+                break;
+            }
+            for frame in frames {
+                page.add(partition, &frame, limit)?;
+            }
+        }
+        page.body.push(b']');
+        Ok(page)
+    }
+
+    /// One event with its frame's provenance.
+    ///
+    /// # Errors
+    /// `unknown-event` when there is none. Blocks on the disk.
+    pub fn event(&self, partition: &PartitionId, offset: Offset) -> Result<(Batch, Frame), Problem> {
+        let frames = self.log.read(partition, offset, 1).map_err(|error| match error {
+            sandbar_log::Error::PastTail { .. } | sandbar_log::Error::NoSuchPartition(_) => {
+                Problem::new(Code::UnknownEvent, error.to_string())
+            }
+            other => refusal(&other),
+        })?;
+        let Some(frame) = frames.into_iter().next() else {
+            return Err(Problem::new(Code::UnknownEvent, format!("{partition} ends before offset {offset}")));
+        };
+        let batch = decode(partition, &frame)?;
+        let index = usize::try_from(offset - frame.base).unwrap_or(usize::MAX);
+        Ok((batch.slice(index, index + 1), frame))
+    }
+}
+
+impl Page {
+    fn add(&mut self, partition: &PartitionId, frame: &Frame, limit: usize) -> Result<(), Problem> {
+        let batch = decode(partition, frame)?;
+        let skip = usize::try_from(self.next.saturating_sub(frame.base)).unwrap_or(usize::MAX);
+        for index in skip..batch.len() {
+            if self.count >= limit || self.body.len() >= PAGE_BYTES {
+                return Ok(());
+            }
+            if self.count > 0 {
+                self.body.push(b',');
+            }
+            encode(partition, frame, &batch, index, &mut self.body);
+            self.count += 1;
+            self.next += 1;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn decode(partition: &PartitionId, frame: &Frame) -> Result<Batch, Problem> {
+    Batch::decode(&frame.body).map_err(|error| {
+        Problem::new(Code::Damaged, format!("the events at {partition}/{} cannot be decoded: {error}", frame.base))
+    })
+}
+
+/// Writes event `index` of a frame in the CloudEvents JSON format, with its place in the hub.
+pub(super) fn encode(partition: &PartitionId, frame: &Frame, batch: &Batch, index: usize, out: &mut Vec<u8>) {
+    let offset = frame.base + index as u64;
+    let mut extra = vec![
+        ("sandbartopic", AttributeValue::String(partition.topic.to_string())),
+        ("sandbarpartition", AttributeValue::Integer(i32::try_from(partition.partition).unwrap_or(i32::MAX))),
+        ("sandbaroffset", AttributeValue::String(offset.to_string())),
+    ];
+    if let Some((route, origin)) = frame.provenance.as_ref().and_then(|provenance| origin(provenance, index)) {
+        extra.push(("sandbarroute", AttributeValue::String(route.to_owned())));
+        extra.push(("sandbarorigin", AttributeValue::String(origin)));
+    }
+    cloudevents::encode_structured(batch.get(index), &extra, out);
+}
+
+/// The route and the position (`topic/partition/offset`) that event `index` of a frame came from.
+pub(super) fn origin(provenance: &Provenance, index: usize) -> Option<(&str, String)> {
+    let (route, source) = provenance.producer.strip_prefix("route/")?.split_once('/')?;
+    let (offset, _) = provenance.origins.get(index)?;
+    Some((route, format!("{source}/{offset}")))
+}
+
+/// What a reader is told of an error of the log.
+pub(super) fn refusal(error: &sandbar_log::Error) -> Problem {
+    use sandbar_log::Error;
+    let detail = error.to_string();
+    match error {
+        Error::NoSuchPartition(_) => Problem::new(Code::UnknownTopic, detail)
+            .help("Check the partition: GET /v1/topics/{topic} lists those that there are."),
+        Error::Trimmed { .. } => Problem::new(Code::OffsetTrimmed, detail),
+        Error::PastTail { .. } => Problem::new(Code::OffsetPastTail, detail),
+        Error::Damaged { .. } => Problem::new(Code::Damaged, detail),
+        Error::Closed => Problem::new(Code::Stopping, detail),
+        _ => Problem::internal(detail),
+    }
+}

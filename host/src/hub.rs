@@ -1,0 +1,215 @@
+//! Wires the stages together; the only file that names them all.
+//!
+//! [`Hub::open`] brings everything up in the order of dependence, [`Hub::close`] takes it down in
+//! the order of the data: no more publishes, then the routes, then the log.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use fs4::fs_std::FileExt;
+use sandbar_log::{Disk, Embedded, Log};
+use sandbar_plugin::{Engine, EngineOptions};
+use sandbar_types::{Name, PartitionId};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    catalog::{Catalog, DEAD_LETTERS},
+    config::Config,
+    deliver::Reader,
+    ingest::Publisher,
+    meta,
+    metrics::Metrics,
+    problem::Problem,
+    process::{Checkpoints, Processor},
+};
+
+mod calls;
+mod readings;
+mod trace;
+mod trial;
+
+pub use calls::ContractCheck;
+pub use readings::{LaneReading, RouteStatus};
+pub use trial::{Trial, TrialRequest};
+
+/// How often retention looks.
+const RETENTION_EVERY: Duration = Duration::from_secs(10);
+
+/// A hub that is up.
+#[derive(Debug)]
+pub struct Hub {
+    pub config: Config,
+    pub catalog: Arc<Catalog>,
+    pub publisher: Publisher,
+    pub processor: Processor,
+    pub reader: Reader,
+    pub engine: Engine,
+    pub metrics: Arc<Metrics>,
+    pub log: Arc<Embedded>,
+    /// Cancelled when the hub begins to shut down: whoever waits on behalf of a caller stops.
+    pub stopping: CancellationToken,
+    pub dead_letters: PartitionId,
+    /// Milliseconds since the epoch.
+    pub started: u64,
+    store: Arc<dyn meta::Store>,
+    tasks: TaskTracker,
+    /// Held as long as the hub lives: the data folder is ours.
+    _lock: File,
+}
+
+impl Hub {
+    /// Opens the data folder and starts all routes. Blocks on the disk; call it on a blocking thread
+    /// of a tokio runtime.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub fn open(config: Config) -> Result<Arc<Self>, String> {
+        config.check()?;
+        fs::create_dir_all(&config.data)
+            .map_err(|error| format!("cannot make the data folder {}: {error}", config.data.display()))?;
+        let lock = lock(&config.lock_file(), &config.data)?;
+        let store: Arc<dyn meta::Store> = Arc::new(
+            meta::Sled::open(&config.meta_folder()).map_err(|error| error.to_string())?,
+        );
+        let options = sandbar_log::Options {
+            segment_bytes: config.segment_bytes,
+            clock: Arc::new(crate::clock::now),
+            ..Default::default()
+        };
+        let log = Embedded::open(&config.log_folder(), options, Arc::new(Disk))
+            .map_err(|error| format!("cannot open the log: {error}"))?;
+        let log = Arc::new(log);
+        let shared_log: Arc<dyn Log> = log.clone();
+        let engine = Engine::new(EngineOptions {
+            artifacts: Some(config.plugin_folder().join("compiled")),
+            worker_threads: config.worker_threads,
+            ..EngineOptions::default()
+        })
+        .map_err(|error| format!("cannot start the plugin engine: {error}"))?;
+        let catalog = Catalog::open(&store, shared_log.clone(), engine.clone(), config.plugin_folder())?;
+        let catalog = Arc::new(catalog);
+        let publisher = Publisher::new(shared_log.clone());
+        for topic in catalog.topics() {
+            if let Err(error) = publisher.load(&topic) {
+                // A damaged partition refuses writes; the others go on.
+                tracing::error!(topic = %topic.name, error, "repeats may not be recognised in a partition");
+            }
+        }
+        let metrics = Arc::new(Metrics::default());
+        let name = Name::new(DEAD_LETTERS).map_err(|error| error.to_string())?;
+        let dead_letters = PartitionId::new(name, 0);
+        let processor = Processor::new(
+            shared_log.clone(),
+            engine.clone(),
+            catalog.clone(),
+            Checkpoints::new(store.clone()),
+            dead_letters.clone(),
+            metrics.clone(),
+        );
+        for (name, route) in catalog.routes() {
+            let resolved = catalog.resolve(&name, &route.document).map_err(|problem| format!("route {name}: {problem}"))?;
+            processor.apply(&Arc::new(resolved), route.paused)?;
+        }
+        let hub = Arc::new(Self {
+            reader: Reader::new(shared_log),
+            stopping: CancellationToken::new(),
+            started: crate::clock::now(),
+            tasks: TaskTracker::new(),
+            _lock: lock,
+            config,
+            catalog,
+            publisher,
+            processor,
+            engine,
+            metrics,
+            log,
+            dead_letters,
+            store,
+        });
+        hub.tasks.spawn(retention(hub.clone()));
+        Ok(hub)
+    }
+
+    /// Stops in the order of the data. Everything acknowledged is on disk, every route has a durable
+    /// checkpoint.
+    pub async fn close(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.processor.stop().await;
+        let (log, store) = (self.log.clone(), self.store.clone());
+        let closed = tokio::task::spawn_blocking(move || {
+            log.close();
+            store.flush()
+        });
+        match closed.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "meta could not be flushed"),
+            Err(error) => tracing::error!(%error, "closing failed"),
+        }
+    }
+
+    /// Runs something that blocks on the disk for a caller.
+    ///
+    /// # Errors
+    /// What `work` says.
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let hub = self.clone();
+        tokio::task::spawn_blocking(move || work(&hub)).await.map_err(Problem::internal)?
+    }
+}
+
+fn lock(path: &Path, data: &Path) -> Result<File, String> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+    match file.try_lock_exclusive() {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(format!(
+            "the data folder {} is in use by another hub; stop that one, or choose another folder with --data",
+            data.display()
+        )),
+        Err(error) => Err(format!("cannot lock {}: {error}", path.display())),
+    }
+}
+
+/// Deletes what topics no longer want, and no route needs.
+async fn retention(hub: Arc<Hub>) {
+    loop {
+        tokio::select! {
+            () = hub.stopping.cancelled() => return,
+            () = tokio::time::sleep(RETENTION_EVERY) => {}
+        }
+        let done = hub
+            .blocking(|hub| {
+                for topic in hub.catalog.topics() {
+                    let retention = topic.retention();
+                    if retention == sandbar_log::Retention::default() {
+                        continue;
+                    }
+                    for partition in topic.partition_ids() {
+                        let keep_from = hub.processor.needs(&partition).unwrap_or(u64::MAX);
+                        if let Err(error) = hub.log.trim(&partition, retention, keep_from, crate::clock::now()) {
+                            tracing::warn!(%partition, %error, "retention could not delete");
+                        }
+                    }
+                }
+                Ok(())
+            })
+            .await;
+        if let Err(problem) = done {
+            tracing::warn!(%problem, "retention failed");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What the hub knows besides events: topics, contracts, plugins, routes and checkpoints, as small
+//! tables of JSON records.
+//!
+//! It knows nothing of what the records mean. [`Store`] is the trait; [`Memory`] and [`Sled`] are
+//! the two that there are. All calls block, on the disk too: from async code they belong on a thread
+//! for blocking work. Meta is never on the way of a single event.
+
+mod memory;
+mod sled;
+mod table;
+
+use std::{fmt, path::PathBuf};
+
+pub use memory::Memory;
+pub use sled::Sled;
+pub use table::Table;
+
+/// The names of all tables.
+pub mod tables {
+    pub const TOPICS: &str = "topics";
+    pub const CONTRACTS: &str = "contracts";
+    pub const PLUGINS: &str = "plugins";
+    pub const ROUTES: &str = "routes";
+    pub const CHECKPOINTS: &str = "checkpoints";
+}
+
+/// When a commit returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// After the changes are on the disk; they outlive a loss of power.
+    #[default]
+    Sync,
+    /// At once. The changes reach the disk with the next synced commit or [`Store::flush`]; a kill or
+    /// a loss of power before that may undo them, all or none of a commit.
+    Lazy,
+}
+
+/// One change of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Put { table: &'static str, key: String, value: Vec<u8> },
+    Delete { table: &'static str, key: String },
+}
+
+/// Why meta could not do it. The path is the folder of the store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the meta store in {} cannot be opened: {reason}", path.display())]
+    Open { path: PathBuf, reason: String },
+    #[error(
+        "the meta store in {} is damaged: {reason}. Keep a copy of the folder and restore it from a backup, \
+         or move it away and define topics, contracts, plugins and routes again; the log is not touched",
+        path.display()
+    )]
+    Damaged { path: PathBuf, reason: String },
+    #[error("the meta store in {} is in use by another process", path.display())]
+    InUse { path: PathBuf },
+    #[error(
+        "the meta store in {} has format {found:?}; this version of sandbar reads format {known:?}",
+        path.display()
+    )]
+    Format { path: PathBuf, found: String, known: &'static str },
+    #[error("the meta store in {} failed: {reason}", path.display())]
+    Storage { path: PathBuf, reason: String },
+    #[error(
+        "the meta store in {} could not be synced to the disk ({reason}) and takes no more changes; \
+         see to the disk and restart the hub",
+        path.display()
+    )]
+    Unsynced { path: PathBuf, reason: String },
+    #[error("record {key:?} of table {table} cannot be read: {reason}")]
+    Record { table: &'static str, key: String, reason: String },
+}
+
+/// What the calls of this module answer.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Tables of records: key (text) → value (bytes).
+///
+/// A commit is atomic over all its tables: readers, and an opening after a crash, see all of its
+/// changes or none. Commits are seen in the order in which they returned.
+pub trait Store: fmt::Debug + Send + Sync {
+    /// The value of a record.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn get(&self, table: &'static str, key: &str) -> Result<Option<Vec<u8>>>;
+
+    /// All records whose key starts with `prefix`, in the byte order of the keys.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn scan(&self, table: &'static str, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
+
+    /// Makes all changes, in order, or none. Deleting what is not there is no error.
+    ///
+    /// # Errors
+    /// When the storage fails. After [`Error::Unsynced`] it is not known whether the changes will
+    /// outlive a loss of power.
+    fn commit(&self, changes: Vec<Change>, durability: Durability) -> Result<()>;
+
+    /// Brings what was committed lazily to the disk.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn flush(&self) -> Result<()>;
+}
+
+#[cfg(test)]
+mod suite;

@@ -1,0 +1,152 @@
+//! Every way in which the hub refuses, classed by what the caller must do. Each has a code, an HTTP
+//! status, and a page (`/problems/<code>`) for the person who meets it.
+
+use serde::Serialize;
+
+/// One place of several that are wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Place {
+    /// The event's place in the batch, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
+    /// A JSON Pointer (RFC 6901) into the event or document.
+    pub pointer: String,
+    pub reason: String,
+}
+
+/// A refusal: what is wrong, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub code: Code,
+    pub detail: String,
+    /// Overrides the code's own advice.
+    pub help: Option<String>,
+    pub errors: Vec<Place>,
+    /// Seconds after which to try again.
+    pub retry_after: Option<u32>,
+}
+
+impl Problem {
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), help: None, errors: Vec::new(), retry_after: None }
+    }
+
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<Place>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Something inside the hub that the caller can do nothing about.
+    #[must_use]
+    pub fn internal(detail: impl std::fmt::Display) -> Self {
+        Self::new(Code::Internal, detail.to_string())
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code.title(), self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+macro_rules! codes {
+    ($($variant:ident $code:literal $status:literal $title:literal $help:literal;)+) => {
+        /// What kind of refusal.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($variant),+ }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// As in `/problems/<code>`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str { match self { $(Self::$variant => $code),+ } }
+
+            /// The HTTP status.
+            #[must_use]
+            pub fn status(self) -> u16 { match self { $(Self::$variant => $status),+ } }
+
+            /// A short summary, the same for each occurrence.
+            #[must_use]
+            pub fn title(self) -> &'static str { match self { $(Self::$variant => $title),+ } }
+
+            /// What to do.
+            #[must_use]
+            pub fn advice(self) -> &'static str { match self { $(Self::$variant => $help),+ } }
+        }
+    };
+}
+
+codes! {
+    MalformedBody "malformed-body" 400 "The body cannot be read" "Send what the Content-Type says, complete and in UTF-8; the detail names the place.";
+    MalformedRequest "malformed-request" 400 "The request cannot be read" "Correct the path, the query or the headers as the detail says; /openapi.json describes every call.";
+    InvalidName "invalid-name" 422 "The name is not allowed" "Use 1 to 128 of a-z A-Z 0-9 . _ - and start with a letter or digit.";
+    ReservedName "reserved-name" 403 "The name belongs to the hub" "Names that start with 'sandbar.' are the hub's own; choose another.";
+    InvalidDocument "invalid-document" 422 "The document is not valid" "Correct the field that the detail names; unknown fields are refused so that a slip is not lost.";
+    NotFound "not-found" 404 "There is nothing at this address" "See /openapi.json for all addresses.";
+    MethodNotAllowed "method-not-allowed" 405 "The address does not take this method" "See /openapi.json for the methods of each address.";
+    UnknownTopic "unknown-topic" 404 "The topic does not exist" "Create it with PUT /v1/topics/{topic}; GET /v1/topics lists what there is.";
+    UnknownContract "unknown-contract" 404 "The contract does not exist" "Register it with POST /v1/contracts/{name}/versions; GET /v1/contracts lists what there is.";
+    UnknownPlugin "unknown-plugin" 404 "The plugin does not exist" "Upload it with PUT /v1/plugins/{name}/versions/{version}; GET /v1/plugins lists what there is.";
+    UnknownRoute "unknown-route" 404 "The route does not exist" "Create it with PUT /v1/routes/{route}; GET /v1/routes lists what there is.";
+    UnknownEvent "unknown-event" 404 "There is no such event" "Check topic, partition and offset; GET /v1/topics/{topic} tells the ends of each partition.";
+    UnsupportedMediaType "unsupported-media-type" 415 "The content type is not supported here" "Use one of the content types that the detail lists.";
+    InvalidEvent "invalid-event" 422 "The event breaks the CloudEvents rules" "Correct the attributes listed in 'errors' (CloudEvents 1.0, Context Attributes).";
+    ContractViolation "contract-violation" 422 "The event does not fit the topic's contract" "Correct the places listed in 'errors', or register a version of the contract that allows them.";
+    IdConflict "id-conflict" 409 "An event with this source and id has other data" "Ids must be unique per source: give the new event an id of its own. The stored event is unchanged.";
+    BodyTooLarge "body-too-large" 413 "The body is too large" "Send smaller batches, or start the hub with a higher --max-body-bytes.";
+    EventTooLarge "event-too-large" 413 "An event is too large for its topic" "Send smaller events, or raise max_event_bytes of the topic.";
+    ReadOnlyTopic "read-only-topic" 403 "The topic is written by the hub alone" "Publish to a topic of your own.";
+    StorageFull "storage-full" 507 "The disk is full" "Nothing was stored. Make room (or shorten the retention of a topic), then send again; reading goes on meanwhile.";
+    LogStopped "log-stopped" 503 "The partition cannot be written" "Nothing was stored. See the detail; 'sandbar log verify' and 'sandbar log repair' handle damage, a restart handles a failed sync.";
+    Stopping "stopping" 503 "The hub is shutting down" "Nothing was stored. Send again when it is back.";
+    Busy "busy" 503 "The hub has too much to do" "Nothing was stored. Send again after the time in Retry-After.";
+    PartitionsFixed "partitions-fixed" 409 "The number of partitions cannot be changed" "Order per key depends on it. Make another topic with the number you want and a route that copies into it.";
+    TopicInUse "topic-in-use" 409 "The topic is in use" "Delete the routes that the detail names first.";
+    ContractInUse "contract-in-use" 409 "The contract version is in use" "Bind the topics that the detail names to another version first.";
+    PluginInUse "plugin-in-use" 409 "The plugin version is in use" "Move the routes that the detail names to another version first.";
+    InvalidSchema "invalid-schema" 422 "The schema is not valid" "Correct the place that the detail names. Nothing is fetched from the network: put what is referred to into the same document.";
+    VersionTaken "version-taken" 409 "This version has other bytes" "Versions never change: upload under a new version.";
+    InvalidPlugin "invalid-plugin" 422 "The plugin cannot be used" "Build it to the world 'transformer' or 'column-transformer' of wit/transform.wit; the detail names what does not fit.";
+    PluginConfigRefused "plugin-config-refused" 422 "The plugin refuses its configuration" "Correct the step's config as the plugin says in the detail.";
+    GrantMissing "grant-missing" 422 "The plugin needs what the route does not grant" "Add the capability to the step's 'grants' if the plugin may have it.";
+    RouteCircle "route-circle" 422 "The route would lead events in a circle" "Send the outputs to a topic from which no route leads back; the detail shows the circle.";
+    RouteSourceFixed "route-source-fixed" 409 "The source of a route cannot be changed" "A route's position belongs to its source. Delete the route, or make another one.";
+    OffsetTrimmed "offset-trimmed" 410 "The events there were deleted by retention" "Go on at the earliest offset, which the detail names.";
+    OffsetPastTail "offset-past-tail" 416 "The offset is past the end of the partition" "Read from an offset up to the tail, which the detail names.";
+    Damaged "damaged" 500 "The partition is damaged there" "Stop the hub and run 'sandbar log verify', then 'sandbar log repair', which spells out the loss. Other partitions go on.";
+    Internal "internal" 500 "Something failed inside the hub" "See the hub's log; if it stays, report it with the detail.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_complete() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "{} is there twice", code.as_str());
+            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+            assert!((400..600).contains(&code.status()), "{}", code.as_str());
+            assert!(code.advice().ends_with('.') && !code.title().ends_with('.'), "{}", code.as_str());
+        }
+    }
+}

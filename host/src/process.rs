@@ -1,0 +1,228 @@
+//! Routes at work: read a topic, pass each event through plugins, write what they give out.
+//!
+//! `step` decides (pure), `driver` acts. It meets ingest and deliver only through the log, and knows
+//! no HTTP. Each partition of a route's source is a lane of its own.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sandbar_log::Log;
+use sandbar_plugin::Engine;
+use sandbar_types::{Name, Offset, PartitionId};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    catalog::{Catalog, RouteDocument},
+    metrics::Metrics,
+};
+
+mod checkpoint;
+mod dead_letter;
+mod driver;
+mod lane;
+mod pipeline;
+mod resolved;
+mod step;
+mod view;
+mod work;
+
+pub use checkpoint::Checkpoints;
+pub use dead_letter::DeadLetter;
+pub use lane::{Counts, RetryPolicy};
+pub use resolved::{Resolved, Step as ResolvedStep};
+pub use step::{Cause, partition_of};
+pub use view::{Snapshot, State};
+
+use driver::{Control, Driver};
+use view::View;
+
+/// What all lanes share.
+#[derive(Debug)]
+struct Shared {
+    log: Arc<dyn Log>,
+    engine: Engine,
+    catalog: Arc<Catalog>,
+    checkpoints: Checkpoints,
+    dead_letters: PartitionId,
+    metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    fn resolve(&self, name: &Name, document: &RouteDocument) -> Result<Arc<Resolved>, String> {
+        self.catalog.resolve(name, document).map(Arc::new).map_err(|problem| problem.detail)
+    }
+}
+
+/// All routes at work.
+#[derive(Debug)]
+pub struct Processor {
+    shared: Arc<Shared>,
+    running: Mutex<BTreeMap<Name, Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    control: watch::Sender<Control>,
+    lanes: Vec<Lane>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    source: PartitionId,
+    view: Arc<View>,
+    task: JoinHandle<()>,
+}
+
+/// One lane of a route, as others see it.
+#[derive(Clone, Debug)]
+pub struct LaneStatus {
+    pub source: PartitionId,
+    pub snapshot: Snapshot,
+    /// The source partition's tail.
+    pub tail: Offset,
+}
+
+impl Processor {
+    /// A processor that runs nothing yet.
+    #[must_use]
+    pub fn new(
+        log: Arc<dyn Log>,
+        engine: Engine,
+        catalog: Arc<Catalog>,
+        checkpoints: Checkpoints,
+        dead_letters: PartitionId,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let shared = Shared { log, engine, catalog, checkpoints, dead_letters, metrics };
+        Self { shared: Arc::new(shared), running: Mutex::default() }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<Name, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a route, or hands a running one its new document, which takes effect between two
+    /// batches.
+    ///
+    /// # Errors
+    /// When the source topic is gone.
+    pub fn apply(&self, route: &Arc<Resolved>, paused: bool) -> Result<(), String> {
+        let mut running = self.running();
+        let control = Control { route: route.clone(), paused, stop: false };
+        if let Some(known) = running.get(&route.name) {
+            known.control.send_replace(control);
+            return Ok(());
+        }
+        let source = self.shared.catalog.topic(route.document.from.as_str()).map_err(|problem| problem.detail)?;
+        let (sender, receiver) = watch::channel(control);
+        let start = |source: PartitionId| {
+            let view = Arc::new(View::default());
+            let driver = Driver {
+                shared: self.shared.clone(),
+                name: route.name.clone(),
+                source: source.clone(),
+                control: receiver.clone(),
+                view: view.clone(),
+            };
+            Lane { source, view, task: tokio::spawn(driver.run()) }
+        };
+        let lanes = source.partition_ids().into_iter().map(start).collect();
+        running.insert(route.name.clone(), Running { control: sender, lanes });
+        Ok(())
+    }
+
+    /// Pauses or resumes a running route.
+    pub fn set_paused(&self, name: &Name, paused: bool) {
+        if let Some(route) = self.running().get(name) {
+            route.control.send_modify(|control| control.paused = paused);
+        }
+    }
+
+    /// Stops a route after the batch it is at, and forgets how far it came.
+    ///
+    /// # Errors
+    /// When meta cannot be written.
+    pub async fn remove(&self, name: &Name) -> Result<(), String> {
+        let route = self.running().remove(name);
+        let Some(route) = route else { return Ok(()) };
+        let sources: Vec<PartitionId> = route.lanes.iter().map(|lane| lane.source.clone()).collect();
+        stop(route).await;
+        let (shared, name) = (self.shared.clone(), name.clone());
+        let deleted = tokio::task::spawn_blocking(move || shared.checkpoints.delete(&name, &sources));
+        deleted.await.map_err(|error| error.to_string())?
+    }
+
+    /// Stops all routes; each has a durable checkpoint then.
+    pub async fn stop(&self) {
+        let all = std::mem::take(&mut *self.running());
+        for route in all.values() {
+            route.control.send_modify(|control| control.stop = true);
+        }
+        for route in all.into_values() {
+            stop(route).await;
+        }
+    }
+
+    /// How the lanes of a route are doing.
+    #[must_use]
+    pub fn lanes(&self, name: &Name) -> Vec<LaneStatus> {
+        let running = self.running();
+        let lanes = running.get(name).into_iter().flat_map(|route| &route.lanes);
+        lanes.map(|lane| self.status_of(lane)).collect()
+    }
+
+    fn status_of(&self, lane: &Lane) -> LaneStatus {
+        let bounds = self.shared.log.bounds(&lane.source).unwrap_or_default();
+        LaneStatus { source: lane.source.clone(), snapshot: lane.view.snapshot(), tail: bounds.tail }
+    }
+
+    /// The plugins that routes run with now, though their documents may name others already.
+    #[must_use]
+    pub fn running_plugins(&self) -> Vec<(String, Name)> {
+        let running = self.running();
+        let lanes = running.iter().flat_map(|(name, route)| route.lanes.iter().map(move |lane| (name, lane)));
+        lanes
+            .flat_map(|(name, lane)| {
+                let active = lane.view.snapshot().active;
+                let steps = active.iter().flat_map(|route| route.steps.iter());
+                steps.map(|step| (step.reference.clone(), name.clone())).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// The first offset of `partition` that some route still needs, which retention must not reach.
+    #[must_use]
+    pub fn needs(&self, partition: &PartitionId) -> Option<Offset> {
+        let running = self.running();
+        let lanes = running.values().flat_map(|route| {
+            let route_now = route.control.borrow().route.clone();
+            let touches = route_now.document.from == partition.topic
+                || route_now.targets.iter().any(|topic| topic.name == partition.topic)
+                || *partition == self.shared.dead_letters;
+            route.lanes.iter().filter(move |_| touches)
+        });
+        lanes.filter_map(|lane| lane.view.needs(&lane.source, partition)).min()
+    }
+}
+
+/// Why a route dropped an event: plugins are deterministic, so they are asked again. `None` when they
+/// now say something else (the route's plugin may be newer than the drop). Blocking: it runs plugins.
+#[must_use]
+pub fn reason_for_drop(route: &Arc<Resolved>, event: &sandbar_types::Batch) -> Option<String> {
+    let processed = pipeline::Pipeline::new(route.clone()).ok()?.run(event);
+    match processed.verdicts.into_iter().next() {
+        Some(step::Verdict::Drop(reason)) => Some(reason),
+        _ => None,
+    }
+}
+
+async fn stop(route: Running) {
+    route.control.send_modify(|control| control.stop = true);
+    for lane in route.lanes {
+        if let Err(error) = lane.task.await {
+            tracing::error!(source = %lane.source, %error, "a lane ended badly");
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! Drives one lane: waits for events, has a turn taken, appends what came of it, remembers how far
+//! it came.
+//!
+//! ```text
+//! wait ─→ turn (plugin threads) ─→ append (log) ─→ lane := decision ─→ checkpoint, now and then
+//!   ↑                                 │ full, damaged: stalled, tried again
+//!   └─────────────────────────────────┘
+//! ```
+//! The checkpoint is behind what is written, never ahead. At start the log itself is asked what was
+//! written since: see [`recover`](Driver::recover).
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use sandbar_log::{Append, Log};
+use sandbar_types::{Name, Offset, PartitionId};
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    Shared,
+    checkpoint::Checkpoint,
+    lane::Lane,
+    pipeline::Pipeline,
+    resolved::Resolved,
+    step::Written,
+    view::{Saved, Snapshot, State, View},
+    work::{Outcome, Turn, What},
+};
+use crate::{catalog::Start, clock, meta};
+
+/// How long a checkpoint may be behind.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+/// How long to wait before an append or a turn that failed is tried again.
+const STALLED_FOR: Duration = Duration::from_millis(500);
+/// So many events may wait in lines before the lane reads no further.
+const MOST_WAITING: usize = 10_000;
+/// A lane without events for so long gives its plugin instances back.
+const IDLE_AFTER: Duration = Duration::from_secs(5);
+/// How many frame heads are read at once when recovering.
+const HEADS: usize = 1024;
+
+/// What the lane is told to do.
+#[derive(Clone, Debug)]
+pub struct Control {
+    pub route: Arc<Resolved>,
+    pub paused: bool,
+    pub stop: bool,
+}
+
+/// The driver of one lane.
+pub struct Driver {
+    pub shared: Arc<Shared>,
+    pub name: Name,
+    pub source: PartitionId,
+    pub control: watch::Receiver<Control>,
+    pub view: Arc<View>,
+}
+
+/// What the driver knows between turns.
+struct Progress {
+    lane: Lane,
+    /// What the lane runs; the control's route may be newer.
+    active: Arc<Resolved>,
+    pipeline: Option<Pipeline>,
+    written: Arc<Written>,
+    /// Outputs of source events below this may be in the log already.
+    doubt: Offset,
+    saved_at: Instant,
+    dirty: bool,
+}
+
+enum Stop {
+    Asked,
+}
+
+impl Driver {
+    /// `route/<route>/<topic>/<partition>`: the producer in the provenance of all that it writes.
+    #[must_use]
+    pub fn producer(&self) -> String {
+        format!("route/{}/{}", self.name, self.source)
+    }
+
+    /// Runs until told to stop. All that it has written is then covered by a durable checkpoint.
+    pub async fn run(mut self) {
+        let Ok(mut progress) = self.begin().await else { return };
+        let Err(Stop::Asked) = self.drive(&mut progress).await;
+        self.save(&mut progress, meta::Durability::Sync).await;
+    }
+
+    /// Recovers, again and again until it works or the lane is told to stop.
+    async fn begin(&mut self) -> Result<Progress, Stop> {
+        loop {
+            match self.recover().await {
+                Ok(progress) => return Ok(progress),
+                Err(detail) => self.stalled(&detail).await?,
+            }
+        }
+    }
+
+    /// Loads the checkpoint and asks the log what this producer wrote after it.
+    async fn recover(&self) -> Result<Progress, String> {
+        let (shared, source, producer) = (self.shared.clone(), self.source.clone(), self.producer());
+        let control = self.control.borrow().route.clone();
+        let name = self.name.clone();
+        let recovered = tokio::task::spawn_blocking(move || {
+            recover(&shared, &name, &source, &producer, &control)
+        });
+        let Recovered { lane, active, tails, written, doubt } =
+            recovered.await.map_err(|error| error.to_string())??;
+        self.view.checkpointed(Saved { low: lane.low(), tails });
+        Ok(Progress {
+            lane,
+            active,
+            pipeline: None,
+            written: Arc::new(written),
+            doubt,
+            saved_at: Instant::now(),
+            dirty: false,
+        })
+    }
+
+    async fn drive(&mut self, progress: &mut Progress) -> Result<std::convert::Infallible, Stop> {
+        let mut tail = loop {
+            match self.shared.log.watch(&self.source) {
+                Ok(tail) => break tail,
+                Err(error) => self.stalled(&error.to_string()).await?,
+            }
+        };
+        loop {
+            let control = self.control.borrow_and_update().clone();
+            if control.stop {
+                return Err(Stop::Asked);
+            }
+            if progress.dirty && progress.saved_at.elapsed() >= CHECKPOINT_EVERY {
+                self.save(progress, meta::Durability::Lazy).await;
+            }
+            self.switch(progress, &control).await;
+            let state = if control.paused { State::Paused } else { State::Running };
+            self.show(progress, state, None);
+            let known_tail = *tail.borrow_and_update();
+            match choose(&progress.lane, known_tail, control.paused) {
+                Some(what) => self.turn(progress, what).await?,
+                None => self.wait(progress, &mut tail, control.paused).await,
+            }
+        }
+    }
+
+    /// Takes over a newer route between two batches. The switch is durable before anything is
+    /// written under the new route, so that a restart finishes what was begun under the old one
+    /// with the old one.
+    async fn switch(&self, progress: &mut Progress, control: &Control) {
+        if Arc::ptr_eq(&progress.active, &control.route) || progress.lane.low() < progress.doubt {
+            return;
+        }
+        progress.active = control.route.clone();
+        progress.pipeline = None;
+        progress.dirty = true;
+        self.save(progress, meta::Durability::Sync).await;
+    }
+
+    async fn wait(&mut self, progress: &mut Progress, tail: &mut watch::Receiver<Offset>, paused: bool) {
+        let now = clock::now();
+        let due = progress.lane.first_due().filter(|_| !paused);
+        let due = due.map(|(_, due)| Instant::now() + Duration::from_millis(due.saturating_sub(now)));
+        let save = progress.dirty.then(|| progress.saved_at + CHECKPOINT_EVERY);
+        let idle = progress.pipeline.is_some().then(|| Instant::now() + IDLE_AFTER);
+        let wake = [due, save, idle].into_iter().flatten().min();
+        tokio::select! {
+            changed = self.control.changed() => drop(changed),
+            changed = tail.changed(), if !paused => {
+                if changed.is_err() {
+                    // The partition is gone; the route's end is on its way.
+                    tokio::time::sleep(STALLED_FOR).await;
+                }
+            }
+            () = sleep_until(wake) => {}
+        }
+        if idle.is_some_and(|idle| idle <= Instant::now()) {
+            progress.pipeline = None;
+        }
+    }
+
+    async fn turn(&mut self, progress: &mut Progress, what: What) -> Result<(), Stop> {
+        let turn = Turn {
+            log: self.shared.log.clone(),
+            source: self.source.clone(),
+            dead_letters: self.shared.dead_letters.clone(),
+            producer: self.producer(),
+            route: progress.active.clone(),
+            pipeline: progress.pipeline.take(),
+            lane: progress.lane.clone(),
+            written: progress.written.clone(),
+            what,
+            now: clock::now(),
+        };
+        let started = Instant::now();
+        let outcome = match self.shared.engine.run(move || turn.take()).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(super::work::Error::Log(sandbar_log::Error::Trimmed { earliest, .. }))) => {
+                tracing::warn!(route = %self.name, source = %self.source, from = progress.lane.next, to = earliest, "events were deleted before the route read them");
+                progress.lane.next = earliest;
+                progress.dirty = true;
+                return Ok(());
+            }
+            Ok(Err(error)) => return self.stalled(&error.to_string()).await,
+            Err(error) => return self.stalled(&format!("a turn failed: {error}")).await,
+        };
+        self.shared.metrics.turn_took(&self.name, started.elapsed(), outcome.events);
+        let Outcome { pipeline, frames, lane, .. } = outcome;
+        progress.pipeline = Some(pipeline);
+        self.append(frames).await?;
+        progress.lane = lane;
+        progress.dirty = true;
+        if !progress.written.is_empty() && progress.lane.low() >= progress.doubt {
+            progress.written = Arc::new(Written::new());
+        }
+        Ok(())
+    }
+
+    /// Appends until it works: nothing is given up because a disk is full.
+    async fn append(&mut self, frames: Vec<Append>) -> Result<(), Stop> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        loop {
+            match crate::ingest::append(&self.shared.log, frames.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(error) => self.stalled(&error.to_string()).await?,
+            }
+        }
+    }
+
+    /// Shows why nothing moves, and waits a while or for a word.
+    async fn stalled(&mut self, detail: &str) -> Result<(), Stop> {
+        if self.view.stall(detail) {
+            tracing::error!(route = %self.name, source = %self.source, detail, "the route is stalled");
+        }
+        let deadline = Instant::now() + STALLED_FOR;
+        tokio::select! {
+            changed = self.control.changed() => drop(changed),
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+        if self.control.borrow().stop { Err(Stop::Asked) } else { Ok(()) }
+    }
+
+    async fn save(&self, progress: &mut Progress, durability: meta::Durability) {
+        let shared = self.shared.clone();
+        let (name, source) = (self.name.clone(), self.source.clone());
+        let (lane, active) = (progress.lane.clone(), progress.active.clone());
+        let saved = tokio::task::spawn_blocking(move || {
+            let tails = tails(&*shared.log, &active, &shared.dead_letters)?;
+            let checkpoint = Checkpoint { active: active.document.clone(), lane, tails };
+            shared.checkpoints.put(&name, &source, &checkpoint, durability)?;
+            Ok::<_, String>(Saved { low: checkpoint.lane.low(), tails: checkpoint.tails })
+        });
+        match saved.await {
+            Ok(Ok(saved)) => {
+                self.view.checkpointed(saved);
+                progress.dirty = false;
+            }
+            Ok(Err(detail)) => {
+                tracing::warn!(route = %self.name, source = %self.source, detail, "the checkpoint could not be saved; it is tried again");
+            }
+            Err(error) => tracing::warn!(route = %self.name, %error, "the checkpoint could not be saved"),
+        }
+        progress.saved_at = Instant::now();
+    }
+
+    fn show(&self, progress: &Progress, state: State, detail: Option<String>) {
+        self.view.show(Snapshot {
+            state,
+            detail,
+            next: progress.lane.next,
+            low: progress.lane.low(),
+            waiting: progress.lane.waiting(),
+            counts: progress.lane.counts.clone(),
+            lines: progress.lane.lines.values().flat_map(|line| line.offsets.iter().copied()).collect(),
+            active: Some(progress.active.clone()),
+        });
+    }
+}
+
+/// What is to be done next, if anything.
+fn choose(lane: &Lane, tail: Offset, paused: bool) -> Option<What> {
+    if paused {
+        return None;
+    }
+    if let Some((key, due)) = lane.first_due()
+        && due <= clock::now()
+    {
+        return Some(What::Line(key.to_owned()));
+    }
+    (lane.next < tail && lane.waiting() < MOST_WAITING).then_some(What::Fresh)
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The tails of all partitions that a route writes to.
+pub fn tails(
+    log: &dyn Log,
+    route: &Resolved,
+    dead_letters: &PartitionId,
+) -> Result<Vec<(PartitionId, Offset)>, String> {
+    let targets = route.targets.iter();
+    let partitions = targets
+        .flat_map(|topic| (0..topic.partitions).map(|partition| PartitionId::new(topic.name.clone(), partition)))
+        .chain([dead_letters.clone()]);
+    partitions
+        .map(|partition| {
+            let bounds = log.bounds(&partition).map_err(|error| error.to_string())?;
+            Ok((partition, bounds.tail))
+        })
+        .collect()
+}
+
+struct Recovered {
+    lane: Lane,
+    active: Arc<Resolved>,
+    tails: Vec<(PartitionId, Offset)>,
+    written: Written,
+    doubt: Offset,
+}
+
+fn recover(
+    shared: &Shared,
+    name: &Name,
+    source: &PartitionId,
+    producer: &str,
+    current: &Arc<Resolved>,
+) -> Result<Recovered, String> {
+    let bounds = shared.log.bounds(source).map_err(|error| error.to_string())?;
+    let Some(mut checkpoint) = shared.checkpoints.get(name, source)? else {
+        let next = match current.document.start {
+            Start::Earliest => bounds.earliest,
+            Start::Latest => bounds.tail,
+        };
+        let lane = Lane::starting_at(next);
+        let tails = tails(&*shared.log, current, &shared.dead_letters)?;
+        let first = Checkpoint {
+            active: current.document.clone(),
+            lane: lane.clone(),
+            tails: tails.clone(),
+        };
+        // Durable before the first output, or a restart would not know where to look for it.
+        shared.checkpoints.put(name, source, &first, meta::Durability::Sync)?;
+        return Ok(Recovered { lane, active: current.clone(), tails, written: Written::new(), doubt: 0 });
+    };
+    let (written, doubt) = written_since(&*shared.log, producer, &checkpoint.tails)?;
+    let active = if checkpoint.active == current.document {
+        current.clone()
+    } else {
+        shared.resolve(name, &checkpoint.active)?
+    };
+    if checkpoint.lane.next > bounds.tail {
+        // Only an asynchronous topic can lose its end, with the machine's power.
+        tracing::warn!(route = %name, source = %source, next = checkpoint.lane.next, tail = bounds.tail, "the source is shorter than the route remembers");
+        checkpoint.lane.next = bounds.tail;
+        checkpoint.lane.lines.clear();
+    }
+    Ok(Recovered { lane: checkpoint.lane, active, tails: checkpoint.tails, written, doubt })
+}
+
+/// All outputs of `producer` behind `tails`, and the source offset below which they stop.
+fn written_since(
+    log: &dyn Log,
+    producer: &str,
+    tails: &[(PartitionId, Offset)],
+) -> Result<(Written, Offset), String> {
+    let mut written: Written = HashMap::new();
+    let mut doubt = 0;
+    for (partition, tail) in tails {
+        let mut from = *tail;
+        loop {
+            let heads = match log.heads(partition, from, HEADS) {
+                Ok(heads) => heads,
+                Err(sandbar_log::Error::NoSuchPartition(_) | sandbar_log::Error::PastTail { .. }) => break,
+                Err(sandbar_log::Error::Trimmed { earliest, .. }) => {
+                    from = earliest;
+                    continue;
+                }
+                Err(error) => return Err(error.to_string()),
+            };
+            let Some(last) = heads.last() else { break };
+            from = last.base + u64::from(last.count);
+            for provenance in heads.iter().filter_map(|head| head.provenance.as_ref()) {
+                if provenance.producer == producer {
+                    let found: &mut HashSet<_> = written.entry(partition.clone()).or_default();
+                    found.extend(provenance.origins.iter().copied());
+                    let last = provenance.origins.iter().map(|(offset, _)| offset + 1).max();
+                    doubt = doubt.max(last.unwrap_or(0));
+                }
+            }
+        }
+    }
+    Ok((written, doubt))
+}

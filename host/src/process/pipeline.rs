@@ -1,0 +1,205 @@
+//! Passes a batch through the steps of a route and the contracts of its targets.
+//!
+//! Blocking: it runs on the plugin engine's own threads.
+
+use std::sync::Arc;
+
+use sandbar_plugin::{Answer, Fault, FaultKind, Runner, Verdict as Said};
+use sandbar_types::{Batch, BatchBuilder, Name};
+
+use super::{
+    resolved::Resolved,
+    step::{Cause, Failure, Processed, Verdict},
+};
+
+/// The instances of a route's steps, made anew when the route changes.
+pub struct Pipeline {
+    route: Arc<Resolved>,
+    runners: Vec<Runner>,
+    targets: Vec<Name>,
+}
+
+impl Pipeline {
+    /// Instantiates every step.
+    ///
+    /// # Errors
+    /// When a plugin refuses its configuration or cannot be instantiated, in words.
+    pub fn new(route: Arc<Resolved>) -> Result<Self, String> {
+        let mut runners = Vec::with_capacity(route.steps.len());
+        for (index, step) in route.steps.iter().enumerate() {
+            let runner = step
+                .plugin
+                .instantiate(&step.config, step.limits, &step.grants)
+                .map_err(|error| format!("step {index} ({}): {error}", step.reference))?;
+            runners.push(runner);
+        }
+        let targets = route.targets.iter().map(|target| target.name.clone()).collect();
+        Ok(Self { route, runners, targets })
+    }
+
+    /// Whether this was made from `route`.
+    #[must_use]
+    pub fn is_for(&self, route: &Arc<Resolved>) -> bool {
+        Arc::ptr_eq(&self.route, route)
+    }
+
+    /// Runs all steps over `batch`, then checks the outputs against the contracts of their targets.
+    pub fn run(&mut self, batch: &Batch) -> Processed {
+        let mut processed = if self.runners.is_empty() {
+            copy_to_all(batch, self.targets.len())
+        } else {
+            self.run_steps(batch)
+        };
+        self.check_contracts(&mut processed);
+        processed
+    }
+
+    fn run_steps(&mut self, batch: &Batch) -> Processed {
+        let mut fates: Vec<Fate> = vec![Fate::default(); batch.len()];
+        let mut current = batch.clone();
+        // Which source event each event of `current` comes from; ascending.
+        let mut owners: Vec<usize> = (0..batch.len()).collect();
+        let mut targets = Vec::new();
+        for (step, runner) in self.runners.iter_mut().enumerate() {
+            let answer = runner.run(&current, &self.targets);
+            report_logs(&self.route, step, &answer);
+            let mut owners_after = Vec::with_capacity(answer.outputs.len());
+            for (verdict, &owner) in answer.verdicts.iter().zip(&owners) {
+                match verdict {
+                    Said::Emit { count, .. } => owners_after.extend(std::iter::repeat_n(owner, *count)),
+                    Said::Drop(reason) => fates[owner].dropped = Some(reason.clone()),
+                    Said::Reject(reason) => {
+                        fates[owner].end(Verdict::Fail(Failure {
+                            cause: Cause::Rejected,
+                            reason: reason.clone(),
+                            step,
+                        }));
+                    }
+                    Said::Retry(reason) => {
+                        fates[owner].end(Verdict::Retry { reason: reason.clone(), step });
+                    }
+                    Said::Fault(fault) => fates[owner].end(Verdict::Fail(failure_of(fault, step))),
+                }
+            }
+            owners = owners_after;
+            current = answer.outputs;
+            targets = answer.targets;
+        }
+        Processed { verdicts: verdicts_of(fates, &owners), outputs: current, targets }
+    }
+
+    fn check_contracts(&self, processed: &mut Processed) {
+        let contracts: Vec<_> = self.route.targets.iter().map(|target| target.contract()).collect();
+        if contracts.iter().all(Option::is_none) {
+            return;
+        }
+        let step = self.route.steps.len().saturating_sub(1);
+        for verdict in &mut processed.verdicts {
+            let Verdict::Emit { first, count } = *verdict else { continue };
+            let refused = (first..first + count).find_map(|output| {
+                let target = usize::from(processed.targets[output]);
+                let bound = contracts[target].as_ref()?;
+                let event = processed.outputs.get(output);
+                let violations = bound.contract.check(event.r#type, event.datacontenttype, event.data).err()?;
+                Some(format!(
+                    "output {} does not fit contract {} of topic {}: {violations}",
+                    output - first,
+                    bound.reference(),
+                    self.targets[target],
+                ))
+            });
+            if let Some(reason) = refused {
+                *verdict = Verdict::Fail(Failure { cause: Cause::Contract, reason, step });
+            }
+        }
+    }
+}
+
+/// What is known of a source event while its outputs pass through the steps.
+#[derive(Clone, Default)]
+struct Fate {
+    ended: Option<Verdict>,
+    dropped: Option<String>,
+}
+
+impl Fate {
+    /// The first end counts: outputs of one event stand or fall together.
+    fn end(&mut self, verdict: Verdict) {
+        self.ended.get_or_insert(verdict);
+    }
+}
+
+/// `owners` says for each output which source event it belongs to; outputs of one event are
+/// neighbours, because every step keeps the order.
+fn verdicts_of(fates: Vec<Fate>, owners: &[usize]) -> Vec<Verdict> {
+    let mut at = 0;
+    let mut verdicts = Vec::with_capacity(fates.len());
+    for (event, fate) in fates.into_iter().enumerate() {
+        let first = at;
+        while owners.get(at) == Some(&event) {
+            at += 1;
+        }
+        let count = at - first;
+        verdicts.push(match fate {
+            Fate { ended: Some(verdict), .. } => verdict,
+            Fate { .. } if count > 0 => Verdict::Emit { first, count },
+            Fate { dropped: Some(reason), .. } if !reason.is_empty() => Verdict::Drop(reason),
+            Fate { .. } => Verdict::Drop(NO_REASON.to_owned()),
+        });
+    }
+    verdicts
+}
+
+/// Under what an event is counted that a plugin left out without saying why.
+pub const NO_REASON: &str = "(no reason given)";
+
+fn failure_of(fault: &Fault, step: usize) -> Failure {
+    let cause = match fault.kind {
+        FaultKind::Trap => Cause::Trap,
+        FaultKind::Deadline => Cause::Deadline,
+        FaultKind::Memory => Cause::Memory,
+        FaultKind::OutputLimit | FaultKind::FanOut => Cause::OutputLimit,
+        FaultKind::UndeclaredTarget => Cause::UndeclaredTarget,
+        FaultKind::BadAnswer => Cause::BadAnswer,
+    };
+    let reason = if fault.backtrace.is_empty() {
+        fault.message.clone()
+    } else {
+        format!("{}\n{}", fault.message, fault.backtrace)
+    };
+    Failure { cause, reason, step }
+}
+
+/// A route without steps copies every event into each of its targets.
+fn copy_to_all(batch: &Batch, targets: usize) -> Processed {
+    let emit = |event: usize| Verdict::Emit { first: event * targets, count: targets };
+    let outputs = if targets == 1 {
+        batch.clone()
+    } else {
+        let mut builder = BatchBuilder::new();
+        for event in batch.iter() {
+            for _ in 0..targets {
+                builder.push(event);
+            }
+        }
+        builder.finish()
+    };
+    let numbers = (0..targets).map(|target| u16::try_from(target).unwrap_or(u16::MAX));
+    Processed {
+        verdicts: (0..batch.len()).map(emit).collect(),
+        targets: (0..batch.len()).flat_map(|_| numbers.clone()).collect(),
+        outputs,
+    }
+}
+
+fn report_logs(route: &Resolved, step: usize, answer: &Answer) {
+    for line in &answer.logs {
+        tracing::info!(
+            target: "sandbar::guest",
+            route = %route.name,
+            plugin = %route.steps[step].reference,
+            level = ?line.level,
+            "{}", line.message
+        );
+    }
+}

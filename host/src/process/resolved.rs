@@ -1,0 +1,39 @@
+//! A route with everything that its document only names.
+
+use std::sync::Arc;
+
+use sandbar_plugin::{Capability, Limits, Plugin};
+use sandbar_types::Name;
+
+use crate::catalog::{RouteDocument, Topic};
+
+/// A route that can be run.
+#[derive(Debug)]
+pub struct Resolved {
+    pub name: Name,
+    pub document: RouteDocument,
+    pub steps: Vec<Step>,
+    /// In the order of the document's `to`.
+    pub targets: Vec<Arc<Topic>>,
+}
+
+/// One step of a route.
+#[derive(Debug)]
+pub struct Step {
+    /// `name@version`.
+    pub reference: String,
+    pub plugin: Plugin,
+    /// JSON.
+    pub config: String,
+    pub limits: Limits,
+    pub grants: Vec<Capability>,
+}
+
+impl Resolved {
+    /// The digests of all steps: what [`sandbar_types::Provenance::made_by`] says.
+    #[must_use]
+    pub fn made_by(&self) -> String {
+        let digests: Vec<&str> = self.steps.iter().map(|step| step.plugin.digest()).collect();
+        digests.join(",")
+    }
+}

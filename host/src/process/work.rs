@@ -1,0 +1,232 @@
+//! One turn of a lane: read, run, decide, and make the frames to be written.
+//!
+//! Blocking: it runs on the plugin engine's own threads. Nothing is written here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sandbar_log::{Append, Durability, Frame, Log};
+use sandbar_types::{Batch, BatchBuilder, Offset, PartitionId, Provenance};
+
+use super::{
+    dead_letter,
+    lane::Lane,
+    pipeline::Pipeline,
+    resolved::Resolved,
+    step::{self, Decision, Placed, Processed, Target, Written},
+};
+
+/// The most events that go through a plugin in one call.
+const EVENTS_PER_CALL: usize = 1000;
+/// The most that is read for one turn: bounds the memory, and how long the outputs wait.
+const EVENTS_PER_TURN: usize = 4000;
+const BYTES_PER_TURN: usize = 4 * 1024 * 1024;
+/// A frame of outputs is cut at this size.
+const BYTES_PER_FRAME: usize = 8 * 1024 * 1024;
+
+/// What a turn is about.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// New events, from the lane's next offset on.
+    Fresh,
+    /// The line of this key.
+    Line(String),
+}
+
+/// Everything that a turn needs.
+pub struct Turn {
+    pub log: Arc<dyn Log>,
+    pub source: PartitionId,
+    pub dead_letters: PartitionId,
+    pub producer: String,
+    pub route: Arc<Resolved>,
+    pub pipeline: Option<Pipeline>,
+    pub lane: Lane,
+    pub written: Arc<Written>,
+    pub what: What,
+    /// Milliseconds since the epoch.
+    pub now: u64,
+}
+
+/// What a turn comes to.
+pub struct Outcome {
+    /// To be used again for the next turn.
+    pub pipeline: Pipeline,
+    pub frames: Vec<Append>,
+    /// The lane once `frames` are durable.
+    pub lane: Lane,
+    /// How many source events were looked at.
+    pub events: usize,
+}
+
+/// Why a turn came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source cannot be read.
+    #[error(transparent)]
+    Log(#[from] sandbar_log::Error),
+    /// A plugin cannot be instantiated.
+    #[error("{0}")]
+    Plugin(String),
+    #[error("the events at {partition}/{offset} cannot be decoded: {detail}")]
+    Decode { partition: PartitionId, offset: Offset, detail: String },
+}
+
+impl Turn {
+    /// Takes the turn.
+    ///
+    /// # Errors
+    /// When the source cannot be read or a plugin cannot be instantiated; nothing has changed then.
+    pub fn take(mut self) -> Result<Outcome, Error> {
+        let mut pipeline = match self.pipeline.take() {
+            Some(pipeline) if pipeline.is_for(&self.route) => pipeline,
+            _ => Pipeline::new(self.route.clone()).map_err(Error::Plugin)?,
+        };
+        let chunks = match self.what.clone() {
+            What::Fresh => self.read_fresh()?,
+            What::Line(key) => self.read_line(&key)?,
+        };
+        let targets: Vec<Target> = (self.route.targets.iter())
+            .map(|topic| Target { topic: topic.name.clone(), partitions: topic.partitions })
+            .collect();
+        let mut frames = Vec::new();
+        let mut events = 0;
+        let mut lane = std::mem::take(&mut self.lane);
+        for (offsets, batch) in chunks {
+            let processed = pipeline.run(&batch);
+            let decision = step::decide(&step::Input {
+                lane: &lane,
+                batch: &batch,
+                offsets: &offsets,
+                processed: &processed,
+                targets: &targets,
+                policy: &self.route.document.retry,
+                written: &self.written,
+                dead_letters: &self.dead_letters,
+                now: self.now,
+            });
+            self.frames_of(&decision, &processed, &batch, &mut frames);
+            events += offsets.len();
+            lane = decision.lane;
+        }
+        Ok(Outcome { pipeline, frames, lane, events })
+    }
+
+    fn decode(&self, frame: &Frame) -> Result<Batch, Error> {
+        Batch::decode(&frame.body).map_err(|error| Error::Decode {
+            partition: self.source.clone(),
+            offset: frame.base,
+            detail: error.to_string(),
+        })
+    }
+
+    /// New events in chunks of at most [`EVENTS_PER_CALL`]; small frames are put together.
+    fn read_fresh(&self) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
+        let mut next = self.lane.next;
+        let mut chunks = Vec::new();
+        let mut gathered: Vec<Batch> = Vec::new();
+        let mut gathered_events = 0;
+        let mut first = next;
+        for frame in self.log.read(&self.source, next, BYTES_PER_TURN)? {
+            if next - self.lane.next >= EVENTS_PER_TURN as u64 {
+                break;
+            }
+            let whole = self.decode(&frame)?;
+            let mut rest = whole.slice(usize::try_from(next - frame.base).unwrap_or(whole.len()), whole.len());
+            while !rest.is_empty() {
+                let take = rest.len().min(EVENTS_PER_CALL - gathered_events);
+                gathered.push(rest.slice(0, take));
+                rest = rest.slice(take, rest.len());
+                gathered_events += take;
+                next += take as u64;
+                if gathered_events == EVENTS_PER_CALL {
+                    chunks.push(((first..next).collect(), Batch::concat(&gathered)));
+                    gathered.clear();
+                    gathered_events = 0;
+                    first = next;
+                }
+            }
+        }
+        if gathered_events > 0 {
+            chunks.push(((first..next).collect(), Batch::concat(&gathered)));
+        }
+        Ok(chunks)
+    }
+
+    /// The first events of a line.
+    fn read_line(&self, key: &str) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
+        let Some(line) = self.lane.lines.get(key) else { return Ok(Vec::new()) };
+        let mut offsets = Vec::new();
+        let mut builder = BatchBuilder::new();
+        for &offset in line.offsets.iter().take(EVENTS_PER_CALL) {
+            for frame in self.log.read(&self.source, offset, 1)?.iter().take(1) {
+                let batch = self.decode(frame)?;
+                builder.push(batch.get(usize::try_from(offset - frame.base).unwrap_or_default()));
+                offsets.push(offset);
+            }
+        }
+        Ok(vec![(offsets, builder.finish())])
+    }
+
+    fn frames_of(&self, decision: &Decision, processed: &Processed, source: &Batch, frames: &mut Vec<Append>) {
+        let made_by = self.route.made_by();
+        let mut push = |partition: &PartitionId, batch: &Batch, origins: Vec<(Offset, u32)>, durability| {
+            frames.push(Append {
+                partition: partition.clone(),
+                count: u32::try_from(batch.len()).unwrap_or(u32::MAX),
+                body: Bytes::from(batch.encode()),
+                provenance: Some(Provenance {
+                    producer: self.producer.clone(),
+                    made_by: made_by.clone(),
+                    origins,
+                }),
+                durability,
+            });
+        };
+        for (partition, placed) in &decision.writes {
+            let durability = (self.route.targets.iter())
+                .find(|topic| topic.name == partition.topic)
+                .map_or(Durability::Sync, |topic| topic.durability());
+            let whole = placed.len() == processed.outputs.len() && processed.outputs.byte_length() <= BYTES_PER_FRAME;
+            if whole {
+                push(partition, &processed.outputs, origins_of(placed), durability);
+                continue;
+            }
+            for part in cut(placed, &processed.outputs) {
+                let mut builder = BatchBuilder::with_capacity(part.len(), 0);
+                for placed in part {
+                    builder.push(processed.outputs.get(placed.output));
+                }
+                push(partition, &builder.finish(), origins_of(part), durability);
+            }
+        }
+        if !decision.parked.is_empty() {
+            let mut builder = BatchBuilder::new();
+            for parked in &decision.parked {
+                builder.push_event(&dead_letter::event(&self.route, &self.source, parked, source, self.now));
+            }
+            let origins = decision.parked.iter().map(|parked| (parked.offset, 0)).collect();
+            push(&self.dead_letters, &builder.finish(), origins, Durability::Sync);
+        }
+    }
+}
+
+fn origins_of(placed: &[Placed]) -> Vec<(Offset, u32)> {
+    placed.iter().map(|placed| (placed.offset, placed.index)).collect()
+}
+
+/// Cuts outputs into runs of at most about [`BYTES_PER_FRAME`].
+fn cut<'a>(placed: &'a [Placed], outputs: &Batch) -> Vec<&'a [Placed]> {
+    let mut parts = Vec::new();
+    let (mut start, mut size) = (0, 0);
+    for (index, one) in placed.iter().enumerate() {
+        let length = outputs.get(one.output).data.len() + 256;
+        if size + length > BYTES_PER_FRAME && index > start {
+            parts.push(&placed[start..index]);
+            (start, size) = (index, 0);
+        }
+        size += length;
+    }
+    parts.push(&placed[start..]);
+    parts
+}

@@ -1,0 +1,60 @@
+//! Lines for the operator. The hub keeps them with the plugin's name and limits their rate.
+//! Natively, in tests, they are collected: see [`crate::test::log_lines`].
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// Writes a line.
+pub fn log(level: Level, message: impl AsRef<str>) {
+    write(level, message.as_ref());
+}
+
+/// Writes a line at level trace.
+pub fn trace(message: impl AsRef<str>) {
+    write(Level::Trace, message.as_ref());
+}
+
+/// Writes a line at level debug.
+pub fn debug(message: impl AsRef<str>) {
+    write(Level::Debug, message.as_ref());
+}
+
+/// Writes a line at level info.
+pub fn info(message: impl AsRef<str>) {
+    write(Level::Info, message.as_ref());
+}
+
+/// Writes a line at level warn.
+pub fn warn(message: impl AsRef<str>) {
+    write(Level::Warn, message.as_ref());
+}
+
+/// Writes a line at level error.
+pub fn error(message: impl AsRef<str>) {
+    write(Level::Error, message.as_ref());
+}
+
+#[cfg(target_arch = "wasm32")]
+fn write(level: Level, message: &str) {
+    use crate::bindings::sandbar::transform::log;
+    let level = match level {
+        Level::Trace => log::Level::Trace,
+        Level::Debug => log::Level::Debug,
+        Level::Info => log::Level::Info,
+        Level::Warn => log::Level::Warn,
+        Level::Error => log::Level::Error,
+    };
+    log::log(level, message);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn write(level: Level, message: &str) {
+    crate::test::keep_log_line(level, message);
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Builds plugins: every package of the workspace whose Cargo.toml says
+#
+#   [package.metadata.sandbar]
+#   guest = true
+#
+# or only the packages named as arguments. The modules land in target/guests/<package>.wasm.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+target=wasm32-unknown-unknown
+out=target/guests
+
+say() { echo "guests: $*" >&2; }
+
+# The name of each guest package, one a line.
+guest_packages() {
+    cargo metadata --no-deps --format-version 1 --locked 2>/dev/null || cargo metadata --no-deps --format-version 1
+}
+
+declare -a packages=()
+if [ $# -gt 0 ]; then
+    packages=("$@")
+else
+    while IFS= read -r manifest; do
+        if grep -A3 '^\[package\.metadata\.sandbar\]' "$manifest" | grep -q '^guest *= *true'; then
+            packages+=("$(sed -n 's/^name *= *"\(.*\)"/\1/p' "$manifest" | head -n 1)")
+        fi
+    done < <(guest_packages | grep -o '"manifest_path":"[^"]*"' | cut -d '"' -f 4 | sort -u)
+fi
+if [ ${#packages[@]} = 0 ]; then
+    say "no package of the workspace says that it is a guest"
+    exit 1
+fi
+
+lines=$(scripts/wasm-target.sh)
+declare -a WASM_CARGO_FLAGS=()
+eval "$lines"
+
+say "building ${packages[*]}"
+declare -a selected=()
+for package in "${packages[@]}"; do selected+=(-p "$package"); done
+cargo build --profile guest --target "$target" ${WASM_CARGO_FLAGS[@]+"${WASM_CARGO_FLAGS[@]}"} "${selected[@]}" >&2
+
+mkdir -p "$out"
+for package in "${packages[@]}"; do
+    built=${CARGO_TARGET_DIR:-target}/$target/guest/${package//-/_}.wasm
+    if [ ! -f "$built" ]; then
+        say "$package built no module at $built; is its crate-type \"cdylib\"?"
+        exit 1
+    fi
+    # Not in place: a reader never sees half a module.
+    cp "$built" "$out/.$package.wasm.new"
+    mv "$out/.$package.wasm.new" "$out/$package.wasm"
+    say "$out/$package.wasm, $(wc -c <"$out/$package.wasm") bytes"
+done
