@@ -166,7 +166,7 @@ impl Hub {
     }
 }
 
-fn lock(path: &Path, data: &Path) -> Result<File, String> {
+pub(crate) fn lock(path: &Path, data: &Path) -> Result<File, String> {
     let file = File::options()
         .create(true)
         .truncate(false)

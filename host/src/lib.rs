@@ -18,4 +18,4 @@ pub mod metrics;
 pub mod problem;
 
 pub mod bench;
-// pub mod cli;
+pub mod cli;

@@ -225,7 +225,10 @@ fn open_all(folder: &Path, shared: &Shared, partitions: &Partitions) -> io::Resu
     let files = &*shared.files;
     let budget = recovery::budget(shared);
     make_durably(files, folder)?;
+    files.sync_dir(folder)?;
     for (topic, name) in topics(files, folder)? {
+        // A process before this one may have ended between a rename and its sync.
+        files.sync_dir(&topic)?;
         for entry in files
             .list(&topic)?
             .into_iter()

@@ -330,7 +330,16 @@ impl Opening<'_> {
                 .map(|run| run.synced)
                 .max()
                 .unwrap_or_default();
-            self.settle(&*file, covers.bytes.max(HEADER).max(proven), readable)?;
+            let proven = proven.max(if covers.bytes > HEADER {
+                covers.bytes
+            } else {
+                0
+            });
+            self.settle(&*file, proven, readable)?;
+            if proven == 0 {
+                // Not even the segment's name is known to be on disk.
+                self.shared.files.sync_dir(&self.folder)?;
+            }
         }
         let active = Active {
             base,

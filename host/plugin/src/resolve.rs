@@ -385,6 +385,12 @@ fn data(
     Ok(column.finish())
 }
 
+struct Merged<'a> {
+    set: &'a [u8],
+    from: &'a [u8],
+    merged: Result<String, String>,
+}
+
 fn extensions(
     raw: &Column,
     inherited: &Column,
@@ -398,7 +404,7 @@ fn extensions(
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let mut column = ColumnBuilder::default();
     // Most batches set the same over the same.
-    let mut last: Option<(&[u8], &[u8], Result<String, String>)> = None;
+    let mut last: Option<Merged<'_>> = None;
     for row in &rows.list {
         let (set, from) = (raw.get(row.output), inherited.get(row.event));
         if set.is_empty() {
@@ -406,17 +412,12 @@ fn extensions(
             column.push(from);
             continue;
         }
-        let known = last
-            .as_ref()
-            .is_some_and(|(last_set, last_from, _)| *last_set == set && *last_from == from);
+        let known = (last.as_ref()).is_some_and(|last| last.set == set && last.from == from);
         if !known {
-            last = Some((
-                set,
-                from,
-                attributes::merge_extensions(text(from), text(set)),
-            ));
+            let merged = attributes::merge_extensions(text(from), text(set));
+            last = Some(Merged { set, from, merged });
         }
-        match last.as_ref().map(|(_, _, merged)| merged) {
+        match last.as_ref().map(|last| &last.merged) {
             Some(Ok(merged)) => {
                 spend(budget, merged.len())?;
                 column.push(merged.as_bytes());

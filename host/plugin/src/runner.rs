@@ -60,6 +60,8 @@ struct Failed {
     logs: Vec<LogLine>,
 }
 
+// Lives for the length of one call.
+#[allow(clippy::large_enum_variant)]
 enum Attempt {
     Answered(Piece, Vec<LogLine>),
     Failed(Failed),

@@ -53,10 +53,15 @@ impl Reader {
         let mut at = from.max(bounds.earliest);
         let mut page = DeadLetterPage { dead_letters: Vec::new(), next: None };
         while at < bounds.tail {
-            for frame in self.log().read(partition, at, 1024 * 1024).map_err(|error| refusal(&error))? {
+            let frames = self.log().read(partition, at, 1024 * 1024).map_err(|error| refusal(&error))?;
+            if frames.is_empty() {
+                break;
+            }
+            for frame in frames {
                 let batch = decode(partition, &frame)?;
                 let skip = usize::try_from(at.saturating_sub(frame.base)).unwrap_or(usize::MAX);
                 for index in skip..batch.len() {
+                    at = frame.base + index as u64;
                     let event = batch.get(index);
                     let letter: DeadLetter = serde_json::from_slice(event.data).map_err(Problem::internal)?;
                     if filter.takes(&letter) {

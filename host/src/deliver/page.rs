@@ -106,8 +106,11 @@ impl Reader {
     fn read(&self, partition: &PartitionId, from: Offset, limit: usize) -> Result<Page, Problem> {
         let mut page = Page { body: vec![b'['], count: 0, next: from };
         while page.count < limit && page.body.len() < PAGE_BYTES {
+            let tail = self.log.bounds(partition).map_err(|error| refusal(&error))?.tail;
             let frames = self.log.read(partition, page.next, 1024 * 1024).map_err(|error| refusal(&error))?;
             if frames.is_empty() {
+                // Nothing up to the tail: at it, or in a gap that a repair left.
+                page.next = page.next.max(tail);
                 break;
             }
             for frame in frames {
@@ -151,7 +154,8 @@ impl Page {
             }
             encode(partition, frame, &batch, index, &mut self.body);
             self.count += 1;
-            self.next += 1;
+            // Not one more than before: a repair may have left a gap.
+            self.next = frame.base + index as u64 + 1;
         }
         Ok(())
     }

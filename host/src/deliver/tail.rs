@@ -107,6 +107,12 @@ async fn send_some(
         for index in skip..batch.len() {
             let mut json = Vec::new();
             encode(partition, &frame, &batch, index, &mut json);
+            // Outside of strings, where they must be escaped, these are but white space.
+            for byte in &mut json {
+                if matches!(byte, b'\n' | b'\r') {
+                    *byte = b' ';
+                }
+            }
             cursor.0.insert(partition.partition, frame.base + index as u64 + 1);
             let tailed = Tailed {
                 cursor: cursor.to_string(),

@@ -37,14 +37,14 @@ impl Checkpoints {
         self.table.get(&key(route, source)).map_err(|error| error.to_string())
     }
 
+    /// Durable when it returns.
     pub fn put(
         &self,
         route: &Name,
         source: &PartitionId,
         checkpoint: &Checkpoint,
-        durability: meta::Durability,
     ) -> Result<(), String> {
-        self.table.put(&key(route, source), checkpoint, durability).map_err(|error| error.to_string())
+        self.table.put(&key(route, source), checkpoint, meta::Durability::Sync).map_err(|error| error.to_string())
     }
 
     /// Forgets all of a route's.

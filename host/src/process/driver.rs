@@ -29,10 +29,11 @@ use super::{
     view::{Saved, Snapshot, State, View},
     work::{Outcome, Turn, What},
 };
-use crate::{catalog::Start, clock, meta};
+use crate::{catalog::Start, clock};
 
-/// How long a checkpoint may be behind.
-const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+/// How long a checkpoint may be behind: what was written since is looked through at a restart after
+/// a kill, and kept from retention.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before an append or a turn that failed is tried again.
 const STALLED_FOR: Duration = Duration::from_millis(500);
 /// So many events may wait in lines before the lane reads no further.
@@ -87,7 +88,7 @@ impl Driver {
     pub async fn run(mut self) {
         let Ok(mut progress) = self.begin().await else { return };
         let Err(Stop::Asked) = self.drive(&mut progress).await;
-        self.save(&mut progress, meta::Durability::Sync).await;
+        self.save(&mut progress).await;
     }
 
     /// Recovers, again and again until it works or the lane is told to stop.
@@ -135,7 +136,7 @@ impl Driver {
                 return Err(Stop::Asked);
             }
             if progress.dirty && progress.saved_at.elapsed() >= CHECKPOINT_EVERY {
-                self.save(progress, meta::Durability::Lazy).await;
+                self.save(progress).await;
             }
             self.switch(progress, &control).await;
             let state = if control.paused { State::Paused } else { State::Running };
@@ -158,7 +159,7 @@ impl Driver {
         progress.active = control.route.clone();
         progress.pipeline = None;
         progress.dirty = true;
-        self.save(progress, meta::Durability::Sync).await;
+        self.save(progress).await;
     }
 
     async fn wait(&mut self, progress: &mut Progress, tail: &mut watch::Receiver<Offset>, paused: bool) {
@@ -246,14 +247,14 @@ impl Driver {
         if self.control.borrow().stop { Err(Stop::Asked) } else { Ok(()) }
     }
 
-    async fn save(&self, progress: &mut Progress, durability: meta::Durability) {
+    async fn save(&self, progress: &mut Progress) {
         let shared = self.shared.clone();
         let (name, source) = (self.name.clone(), self.source.clone());
         let (lane, active) = (progress.lane.clone(), progress.active.clone());
         let saved = tokio::task::spawn_blocking(move || {
             let tails = tails(&*shared.log, &active, &shared.dead_letters)?;
             let checkpoint = Checkpoint { active: active.document.clone(), lane, tails };
-            shared.checkpoints.put(&name, &source, &checkpoint, durability)?;
+            shared.checkpoints.put(&name, &source, &checkpoint)?;
             Ok::<_, String>(Saved { low: checkpoint.lane.low(), tails: checkpoint.tails })
         });
         match saved.await {
@@ -350,7 +351,7 @@ fn recover(
             tails: tails.clone(),
         };
         // Durable before the first output, or a restart would not know where to look for it.
-        shared.checkpoints.put(name, source, &first, meta::Durability::Sync)?;
+        shared.checkpoints.put(name, source, &first)?;
         return Ok(Recovered { lane, active: current.clone(), tails, written: Written::new(), doubt: 0 });
     };
     let (written, doubt) = written_since(&*shared.log, producer, &checkpoint.tails)?;

@@ -204,10 +204,11 @@ impl Lane {
         }
     }
 
-    /// Takes note of a run of events that are all settled and of whose keys none waits.
-    pub fn settle_run(&mut self, from: Offset, to: Offset) {
-        self.counts.read += to - from;
-        self.next = self.next.max(to);
+    /// Takes note of `events` new events that are all settled, of whose keys none waits; the next to
+    /// be read is `next`.
+    pub fn settle_run(&mut self, events: u64, next: Offset) {
+        self.counts.read += events;
+        self.next = self.next.max(next);
     }
 }
 

@@ -158,10 +158,8 @@ pub fn decide(input: &Input<'_>) -> Decision {
         for (index, verdict) in input.processed.verdicts.iter().enumerate() {
             deciding.settled(index, verdict, 1);
         }
-        if let (Some(&first), Some(&last)) = (input.offsets.first(), input.offsets.last()) {
-            // Offsets below `next` were counted when they were first settled: there are none here,
-            // because only events of lines are read twice.
-            deciding.decision.lane.settle_run(first, last + 1);
+        if let Some(&last) = input.offsets.last() {
+            deciding.decision.lane.settle_run(input.offsets.len() as u64, last + 1);
         }
     }
     deciding.finish()

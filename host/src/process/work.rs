@@ -121,34 +121,36 @@ impl Turn {
     }
 
     /// New events in chunks of at most [`EVENTS_PER_CALL`]; small frames are put together.
-    fn read_fresh(&self) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
-        let mut next = self.lane.next;
+    fn read_fresh(&mut self) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
+        let tail = self.log.bounds(&self.source)?.tail;
+        let frames = self.log.read(&self.source, self.lane.next, BYTES_PER_TURN)?;
+        if frames.is_empty() {
+            // A gap up to the tail, which a repair left.
+            self.lane.next = self.lane.next.max(tail);
+        }
         let mut chunks = Vec::new();
         let mut gathered: Vec<Batch> = Vec::new();
-        let mut gathered_events = 0;
-        let mut first = next;
-        for frame in self.log.read(&self.source, next, BYTES_PER_TURN)? {
-            if next - self.lane.next >= EVENTS_PER_TURN as u64 {
+        let mut offsets: Vec<Offset> = Vec::new();
+        for frame in frames {
+            if chunks.len() * EVENTS_PER_CALL + offsets.len() >= EVENTS_PER_TURN {
                 break;
             }
             let whole = self.decode(&frame)?;
-            let mut rest = whole.slice(usize::try_from(next - frame.base).unwrap_or(whole.len()), whole.len());
-            while !rest.is_empty() {
-                let take = rest.len().min(EVENTS_PER_CALL - gathered_events);
-                gathered.push(rest.slice(0, take));
-                rest = rest.slice(take, rest.len());
-                gathered_events += take;
-                next += take as u64;
-                if gathered_events == EVENTS_PER_CALL {
-                    chunks.push(((first..next).collect(), Batch::concat(&gathered)));
+            let skip = self.lane.next.saturating_sub(frame.base);
+            let mut at = usize::try_from(skip).unwrap_or(whole.len());
+            while at < whole.len() {
+                let end = whole.len().min(at + EVENTS_PER_CALL - offsets.len());
+                gathered.push(whole.slice(at, end));
+                offsets.extend(frame.base + at as u64..frame.base + end as u64);
+                at = end;
+                if offsets.len() == EVENTS_PER_CALL {
+                    chunks.push((std::mem::take(&mut offsets), Batch::concat(&gathered)));
                     gathered.clear();
-                    gathered_events = 0;
-                    first = next;
                 }
             }
         }
-        if gathered_events > 0 {
-            chunks.push(((first..next).collect(), Batch::concat(&gathered)));
+        if !offsets.is_empty() {
+            chunks.push((offsets, Batch::concat(&gathered)));
         }
         Ok(chunks)
     }

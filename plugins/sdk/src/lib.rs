@@ -35,6 +35,8 @@
 //! `wit/`); this crate hides that, and parses nothing that is not asked for. A panic becomes a log
 //! line and a trap, and the hub parks the event that caused it.
 
+#[cfg(target_arch = "wasm32")]
+mod allocator;
 #[allow(unsafe_code, clippy::all, missing_docs)]
 #[doc(hidden)]
 pub mod bindings;

@@ -1,0 +1,114 @@
+//! The command line. All but `serve`, `log` and `bench` are clients of the HTTP API and know nothing
+//! of the hub's insides.
+
+mod apply;
+mod client;
+mod contracts;
+mod dead_letters;
+mod events;
+mod local;
+mod plugins;
+mod routes;
+mod status;
+mod table;
+mod topics;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use client::{Client, Failure};
+
+/// What commands answer with.
+type Outcome = Result<(), Failure>;
+
+const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  refused, or failed\n  2  wrong usage\n  3  the hub cannot be reached\n  4  there is no such thing\n  5  apply --dry-run --exit-code: there are changes";
+
+/// A data integration hub for microservices.
+#[derive(Debug, Parser)]
+#[command(name = "sandbar", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// The hub to talk to.
+    #[arg(long, global = true, env = "SANDBAR_URL", default_value = "http://127.0.0.1:7400")]
+    url: String,
+    /// Print JSON, as the API answers it.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a hub.
+    Serve(local::ServeArgs),
+    /// Bring a hub to what a sandbar.yaml says.
+    Apply(apply::ApplyArgs),
+    /// Publish events.
+    Publish(events::PublishArgs),
+    /// Read a topic, and follow it.
+    Tail(events::TailArgs),
+    /// Topics.
+    #[command(subcommand)]
+    Topic(topics::TopicCommand),
+    /// Contracts.
+    #[command(subcommand)]
+    Contract(contracts::ContractCommand),
+    /// Plugins.
+    #[command(subcommand)]
+    Plugin(plugins::PluginCommand),
+    /// Routes.
+    #[command(subcommand)]
+    Route(routes::RouteCommand),
+    /// Events that could not be processed.
+    #[command(subcommand)]
+    DeadLetter(dead_letters::DeadLetterCommand),
+    /// Where an event came from and what became of it.
+    Lineage(status::LineageArgs),
+    /// The hub at a glance.
+    Status,
+    /// Check or repair the log of a hub that does not run.
+    #[command(subcommand)]
+    Log(local::LogCommand),
+    /// Measure the whole way of events against a floor on this machine.
+    Bench(local::BenchArgs),
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
+    /// Print completions for a shell.
+    Completions {
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs a command; errors are printed.
+#[must_use]
+pub fn main(args: Args) -> ExitCode {
+    let client = Client::new(&args.url, args.json);
+    let outcome = match args.command {
+        Command::Serve(serve) => return local::serve(serve),
+        Command::Log(log) => local::log(&log, args.json),
+        Command::Bench(bench) => local::bench(&bench, args.json),
+        Command::Apply(apply) => apply::run(&client, &apply),
+        Command::Publish(publish) => events::publish(&client, &publish),
+        Command::Tail(tail) => events::tail(&client, &tail),
+        Command::Topic(topic) => topics::run(&client, &topic),
+        Command::Contract(contract) => contracts::run(&client, &contract),
+        Command::Plugin(plugin) => plugins::run(&client, &plugin),
+        Command::Route(route) => routes::run(&client, &route),
+        Command::DeadLetter(letter) => dead_letters::run(&client, &letter),
+        Command::Lineage(lineage) => status::lineage(&client, &lineage),
+        Command::Status => status::status(&client),
+        Command::Openapi => {
+            print!("{}", crate::api::openapi());
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "sandbar", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,145 @@
+//! The commands that are no clients: `serve`, `log`, `bench`.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Outcome, client::Failure};
+use crate::{
+    bench,
+    config::{self, Config},
+    serve::{self, LogFormat},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Where everything is kept; made when it is not there.
+    #[arg(long, env = "SANDBAR_DATA", default_value = "sandbar-data")]
+    data: PathBuf,
+    /// Address and port; port 0 takes a free one.
+    #[arg(long, env = "SANDBAR_LISTEN", default_value = "127.0.0.1:7400")]
+    listen: SocketAddr,
+    /// Allow an address that other machines reach, though callers are not authenticated.
+    #[arg(long)]
+    allow_open: bool,
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: Format,
+    /// error, warn, info, debug or trace; RUST_LOG goes before.
+    #[arg(long, default_value = "info")]
+    log_level: String,
+    /// The largest request body after decompression, in bytes.
+    #[arg(long, default_value_t = 32 * 1024 * 1024)]
+    max_body_bytes: usize,
+    /// Size at which a segment of the log is closed, in bytes.
+    #[arg(long, default_value_t = 64 * 1024 * 1024)]
+    segment_bytes: u64,
+    /// Threads that run plugins; default: one per core.
+    #[arg(long)]
+    worker_threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub(super) fn serve(args: ServeArgs) -> ExitCode {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let config = Config {
+        data: args.data,
+        listen: args.listen,
+        allow_open: args.allow_open,
+        api: config::Api { max_body_bytes: args.max_body_bytes, ..config::Api::default() },
+        segment_bytes: args.segment_bytes.max(64 * 1024),
+        worker_threads: args.worker_threads.unwrap_or(cores).max(1),
+    };
+    let format = match args.log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    serve::run(config, format, &args.log_level)
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// Read everything and say what is damaged. Changes nothing.
+    Verify {
+        #[arg(long, env = "SANDBAR_DATA", default_value = "sandbar-data")]
+        data: PathBuf,
+    },
+    /// Cut out what is damaged and say what is lost; damaged files are kept aside.
+    Repair {
+        #[arg(long, env = "SANDBAR_DATA", default_value = "sandbar-data")]
+        data: PathBuf,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+pub(super) fn log(command: &LogCommand, json: bool) -> Outcome {
+    let (data, repair, dry_run) = match command {
+        LogCommand::Verify { data } => (data, false, true),
+        LogCommand::Repair { data, dry_run } => (data, true, *dry_run),
+    };
+    let folder = data.join("log");
+    if !folder.is_dir() {
+        return Err(Failure::local(format!("{} holds no log; name the hub's data folder with --data", data.display())));
+    }
+    // No hub may write meanwhile.
+    let _lock = crate::hub::lock(&data.join("LOCK"), data).map_err(Failure::local)?;
+    let disk = sandbar_log::Disk;
+    let report = if repair {
+        sandbar_log::repair(&folder, &disk, dry_run)
+    } else {
+        sandbar_log::verify(&folder, &disk)
+    };
+    let report = report.map_err(Failure::local)?;
+    if json {
+        println!("{}", serde_json::to_string(&report).map_err(Failure::local)?);
+    } else {
+        print!("{report}");
+    }
+    if report.is_sound() || (repair && !dry_run) {
+        return Ok(());
+    }
+    Err(Failure::local("the log is damaged; 'sandbar log repair' cuts the damage out (try --dry-run first)"))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    /// Events of one round.
+    #[arg(long, default_value_t = 200_000)]
+    events: usize,
+    /// Events of one publish.
+    #[arg(long, default_value_t = 1000)]
+    batch: usize,
+    /// Publishes under way at a time.
+    #[arg(long, default_value_t = 4)]
+    concurrency: usize,
+    #[arg(long, default_value_t = 1)]
+    partitions: u32,
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// The orders plugin (built by 'make guests').
+    #[arg(long, default_value = "target/guests/guest-orders-columns.wasm")]
+    plugin: PathBuf,
+    /// A folder on the disk to be measured.
+    #[arg(long, default_value = ".")]
+    folder: PathBuf,
+}
+
+pub(super) fn bench(args: &BenchArgs, json: bool) -> Outcome {
+    let options = bench::Options {
+        events: args.events,
+        batch: args.batch,
+        concurrency: args.concurrency,
+        partitions: args.partitions,
+        rounds: args.rounds,
+        plugin: args.plugin.clone(),
+        folder: args.folder.clone(),
+        json,
+    };
+    bench::run(&options).map_err(Failure::Local)
+}

@@ -1,0 +1,109 @@
+//! `sandbar route …`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{Client, Outcome, client::read_json, table};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RouteCommand {
+    /// List all routes.
+    List,
+    /// Show a route and how it is doing.
+    Show { route: String },
+    /// Make a route, or change one.
+    Create {
+        route: String,
+        /// The route's document as JSON.
+        #[arg(short, long)]
+        file: PathBuf,
+    },
+    /// Stop after the batch it is at.
+    Pause { route: String },
+    /// Go on where it stopped.
+    Resume { route: String },
+    /// Delete a route; what it wrote stays.
+    Delete { route: String },
+}
+
+pub(super) fn run(client: &Client, command: &RouteCommand) -> Outcome {
+    match command {
+        RouteCommand::List => {
+            let answer = client.get("/v1/routes")?;
+            client.print(&answer, |answer| {
+                let rows: Vec<_> = answer["routes"].as_array().into_iter().flatten().map(row).collect();
+                table::print(&["route", "from", "to", "state", "lag", "read", "emitted", "dropped", "dead"], &rows);
+            });
+        }
+        RouteCommand::Show { route } => {
+            let answer = client.get(&format!("/v1/routes/{route}"))?;
+            client.print(&answer, show);
+        }
+        RouteCommand::Create { route, file } => {
+            let answer = client.put(&format!("/v1/routes/{route}"), &read_json(file)?)?;
+            client.print(&answer, show);
+        }
+        RouteCommand::Pause { route } => {
+            let answer = client.post(&format!("/v1/routes/{route}/pause"), &json!({}))?;
+            client.print(&answer, show);
+        }
+        RouteCommand::Resume { route } => {
+            let answer = client.post(&format!("/v1/routes/{route}/resume"), &json!({}))?;
+            client.print(&answer, show);
+        }
+        RouteCommand::Delete { route } => {
+            client.delete(&format!("/v1/routes/{route}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn sum(counts: &Value) -> u64 {
+    counts.as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum()
+}
+
+fn row(route: &Value) -> Vec<String> {
+    let status = &route["status"];
+    let lanes = status["partitions"].as_array().into_iter().flatten();
+    let lag: u64 = lanes.filter_map(|lane| lane["lag"].as_u64()).sum();
+    let counts = &status["counts"];
+    vec![
+        table::cell(&route["name"]),
+        table::cell(&route["from"]),
+        table::cell(&route["to"]),
+        table::cell(&status["state"]),
+        lag.to_string(),
+        table::cell(&counts["read"]),
+        sum(&counts["emitted"]).to_string(),
+        sum(&counts["dropped"]).to_string(),
+        table::cell(&counts["dead_letters"]),
+    ]
+}
+
+fn show(route: &Value) {
+    let status = &route["status"];
+    println!("route    {}", table::cell(&route["name"]));
+    println!("from     {}", table::cell(&route["from"]));
+    for step in route["steps"].as_array().into_iter().flatten() {
+        println!("step     {}", table::cell(&step["plugin"]));
+    }
+    println!("to       {}", table::cell(&route["to"]));
+    println!("state    {} {}", table::cell(&status["state"]), table::cell(&status["detail"]));
+    println!("running  {}", table::cell(&status["active"]));
+    let counts = &status["counts"];
+    println!(
+        "read {}, dead letters {} (rejected {}), retries {}",
+        counts["read"], counts["dead_letters"], counts["rejected"], counts["retries"]
+    );
+    for (kind, label) in [("emitted", "emitted to"), ("dropped", "dropped:")] {
+        for (name, count) in counts[kind].as_object().into_iter().flatten() {
+            println!("{count:>8} {label} {name}");
+        }
+    }
+    let names = ["partition", "next", "tail", "lag", "waiting"];
+    let lanes = status["partitions"].as_array().into_iter().flatten();
+    let rows: Vec<_> = lanes.map(|lane| names.map(|name| table::cell(&lane[name])).to_vec()).collect();
+    table::print(&names, &rows);
+}
