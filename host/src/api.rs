@@ -94,11 +94,17 @@ pub fn router(hub: Arc<Hub>) -> Router {
     let (router, _) = described(hub.config.api.max_plugin_bytes).split_for_parts();
     let max_body = hub.config.api.max_body_bytes;
     router
-        .route("/openapi.json", axum::routing::get(system::openapi_document))
+        .route(
+            "/openapi.json",
+            axum::routing::get(system::openapi_document),
+        )
         .route("/", axum::routing::get(system::index))
         .fallback(refusal::not_found)
         .method_not_allowed_fallback(refusal::method_not_allowed)
-        .layer(middleware::from_fn_with_state(hub.clone(), system::count_request))
+        .layer(middleware::from_fn_with_state(
+            hub.clone(),
+            system::count_request,
+        ))
         .layer(middleware::from_fn(caller::establish))
         .layer(DefaultBodyLimit::max(max_body))
         .layer(RequestDecompressionLayer::new())

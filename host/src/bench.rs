@@ -52,7 +52,8 @@ pub struct Round {
 /// # Errors
 /// In words for the person at the terminal.
 pub fn run(options: &Options) -> Result<(), String> {
-    if options.events == 0 || options.batch == 0 || options.concurrency == 0 || options.rounds == 0 {
+    if options.events == 0 || options.batch == 0 || options.concurrency == 0 || options.rounds == 0
+    {
         return Err("events, batch, concurrency and rounds must be at least 1".into());
     }
     let plugin = std::fs::read(&options.plugin).map_err(|error| {
@@ -61,8 +62,11 @@ pub fn run(options: &Options) -> Result<(), String> {
             options.plugin.display()
         )
     })?;
-    let folder = options.folder.join(format!("sandbar-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let folder = options
+        .folder
+        .join(format!("sandbar-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     let measured = measure(options, &plugin, &folder);
     let _ = std::fs::remove_dir_all(&folder);
     report::print(options, &measured?);
@@ -103,9 +107,16 @@ fn measure(options: &Options, plugin: &[u8], folder: &Path) -> Result<Measured, 
         let outcome = runtime.block_on(client.round(options, &bodies, round, &mut measured))?;
         let cpu_seconds = hub.cpu_seconds() - cpu_before;
         if outcome.outputs != floor.outputs {
-            return Err(format!("the hub gave out {} events, the floor {}", outcome.outputs, floor.outputs));
+            return Err(format!(
+                "the hub gave out {} events, the floor {}",
+                outcome.outputs, floor.outputs
+            ));
         }
-        eprintln!("round {round} of {}{}", options.rounds, if round == 0 { " (warm-up)" } else { "" });
+        eprintln!(
+            "round {round} of {}{}",
+            options.rounds,
+            if round == 0 { " (warm-up)" } else { "" }
+        );
         if round == 0 {
             measured.publish.reset();
             measured.whole_way.reset();

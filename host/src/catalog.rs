@@ -124,9 +124,13 @@ impl Catalog {
 }
 
 fn user_name(text: &str) -> Result<Name, Problem> {
-    let name = Name::new(text).map_err(|error| Problem::new(Code::InvalidName, error.to_string()))?;
+    let name =
+        Name::new(text).map_err(|error| Problem::new(Code::InvalidName, error.to_string()))?;
     if name.is_reserved() {
-        let detail = format!("{name} starts with {:?}", sandbar_types::name::RESERVED_PREFIX);
+        let detail = format!(
+            "{name} starts with {:?}",
+            sandbar_types::name::RESERVED_PREFIX
+        );
         return Err(Problem::new(Code::ReservedName, detail));
     }
     Ok(name)

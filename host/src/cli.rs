@@ -31,7 +31,12 @@ pub struct Args {
     #[command(subcommand)]
     command: Command,
     /// The hub to talk to.
-    #[arg(long, global = true, env = "SANDBAR_URL", default_value = "http://127.0.0.1:7400")]
+    #[arg(
+        long,
+        global = true,
+        env = "SANDBAR_URL",
+        default_value = "http://127.0.0.1:7400"
+    )]
     url: String,
     /// Print JSON, as the API answers it.
     #[arg(long, global = true)]
@@ -75,9 +80,7 @@ enum Command {
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
     /// Print completions for a shell.
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
 }
 
 /// Runs a command; errors are printed.
@@ -103,7 +106,12 @@ pub fn main(args: Args) -> ExitCode {
             Ok(())
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "sandbar", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "sandbar",
+                &mut std::io::stdout(),
+            );
             Ok(())
         }
     };

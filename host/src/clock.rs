@@ -6,11 +6,16 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Milliseconds since the epoch.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place that owns the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that owns the clock"
+)]
 pub fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
 }
 
 /// Milliseconds since the epoch as RFC 3339 in UTC.

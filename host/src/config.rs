@@ -28,7 +28,10 @@ pub struct Api {
 
 impl Default for Api {
     fn default() -> Self {
-        Self { max_body_bytes: 32 * 1024 * 1024, max_plugin_bytes: 64 * 1024 * 1024 }
+        Self {
+            max_body_bytes: 32 * 1024 * 1024,
+            max_plugin_bytes: 64 * 1024 * 1024,
+        }
     }
 }
 

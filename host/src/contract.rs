@@ -46,8 +46,14 @@ struct Part {
 
 impl fmt::Debug for Contract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let types = self.types.as_ref().map(|types| types.keys().collect::<Vec<_>>());
-        f.debug_struct("Contract").field("draft", &self.document.draft()).field("types", &types).finish_non_exhaustive()
+        let types = self
+            .types
+            .as_ref()
+            .map(|types| types.keys().collect::<Vec<_>>());
+        f.debug_struct("Contract")
+            .field("draft", &self.document.draft())
+            .field("types", &types)
+            .finish_non_exhaustive()
     }
 }
 
@@ -60,12 +66,22 @@ impl Contract {
     pub fn compile(definition: &Definition) -> Result<Self, InvalidSchema> {
         let document = schema::Document::new(&definition.schema)?;
         let Some(types) = &definition.types else {
-            let whole = document.validator("").map_err(|reason| InvalidSchema { pointer: "/schema".into(), reason })?;
-            return Ok(Self { document, types: None, whole: Some(whole) });
+            let whole = document.validator("").map_err(|reason| InvalidSchema {
+                pointer: "/schema".into(),
+                reason,
+            })?;
+            return Ok(Self {
+                document,
+                types: None,
+                whole: Some(whole),
+            });
         };
         if types.is_empty() {
             let reason = "names no type, so no event could pass; leave it out to check all with the whole schema";
-            return Err(InvalidSchema { pointer: "/types".into(), reason: reason.into() });
+            return Err(InvalidSchema {
+                pointer: "/types".into(),
+                reason: reason.into(),
+            });
         }
         let mut parts = BTreeMap::new();
         for (name, reference) in types {
@@ -76,12 +92,26 @@ impl Contract {
             let pointer = schema::pointer_of(reference).map_err(invalid)?;
             match definition.schema.pointer(&pointer) {
                 Some(Value::Object(_) | Value::Bool(_)) => {}
-                Some(_) => return Err(invalid(format!("{reference} is no schema: an object or a boolean is needed"))),
+                Some(_) => {
+                    return Err(invalid(format!(
+                        "{reference} is no schema: an object or a boolean is needed"
+                    )));
+                }
                 None => return Err(invalid(format!("{reference} is not in the schema"))),
             }
-            parts.insert(name.clone(), Part { pointer, validator: OnceLock::new() });
+            parts.insert(
+                name.clone(),
+                Part {
+                    pointer,
+                    validator: OnceLock::new(),
+                },
+            );
         }
-        Ok(Self { document, types: Some(parts), whole: None })
+        Ok(Self {
+            document,
+            types: Some(parts),
+            whole: None,
+        })
     }
 
     /// The draft of JSON Schema that the contract is checked by.
@@ -94,10 +124,18 @@ impl Contract {
     ///
     /// # Errors
     /// When the type is not listed, the data is not JSON, or it breaks the schema.
-    pub fn check(&self, event_type: &str, datacontenttype: &str, data: &[u8]) -> Result<(), Violations> {
+    pub fn check(
+        &self,
+        event_type: &str,
+        datacontenttype: &str,
+        data: &[u8],
+    ) -> Result<(), Violations> {
         let validator = self.validator(event_type)?;
         if !is_json(datacontenttype) {
-            let reason = format!("the contract is for JSON; the event says {:?}", violation::shortened(datacontenttype));
+            let reason = format!(
+                "the contract is for JSON; the event says {:?}",
+                violation::shortened(datacontenttype)
+            );
             return Err(Violation::new("/datacontenttype", "", reason).into());
         }
         let value = serde_json::from_slice(data).map_err(|error| {
@@ -124,19 +162,35 @@ impl Contract {
             return Ok(whole);
         }
         let types = self.types.iter().flatten();
-        let part = self.types.as_ref().and_then(|types| types.get(event_type)).ok_or_else(|| {
-            let known: Vec<&str> = types.clone().take(5).map(|(name, _)| name.as_str()).collect();
-            let more = types.count().saturating_sub(known.len());
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let reason = format!(
-                "type {:?} is not in the contract; it has {}{more}",
-                violation::shortened(event_type),
-                known.join(", ")
-            );
-            Violations::from(Violation::new("/type", "/types", reason))
-        })?;
-        let compiled = part.validator.get_or_init(|| self.document.validator(&part.pointer));
-        compiled.as_ref().map_err(|reason| Violation::new("/type", &part.pointer, reason.clone()).into())
+        let part = self
+            .types
+            .as_ref()
+            .and_then(|types| types.get(event_type))
+            .ok_or_else(|| {
+                let known: Vec<&str> = types
+                    .clone()
+                    .take(5)
+                    .map(|(name, _)| name.as_str())
+                    .collect();
+                let more = types.count().saturating_sub(known.len());
+                let more = if more > 0 {
+                    format!(" and {more} more")
+                } else {
+                    String::new()
+                };
+                let reason = format!(
+                    "type {:?} is not in the contract; it has {}{more}",
+                    violation::shortened(event_type),
+                    known.join(", ")
+                );
+                Violations::from(Violation::new("/type", "/types", reason))
+            })?;
+        let compiled = part
+            .validator
+            .get_or_init(|| self.document.validator(&part.pointer));
+        compiled
+            .as_ref()
+            .map_err(|reason| Violation::new("/type", &part.pointer, reason.clone()).into())
     }
 }
 

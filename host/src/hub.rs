@@ -69,12 +69,15 @@ impl Hub {
     /// In words for the person at the terminal.
     pub fn open(config: Config) -> Result<Arc<Self>, String> {
         config.check()?;
-        fs::create_dir_all(&config.data)
-            .map_err(|error| format!("cannot make the data folder {}: {error}", config.data.display()))?;
+        fs::create_dir_all(&config.data).map_err(|error| {
+            format!(
+                "cannot make the data folder {}: {error}",
+                config.data.display()
+            )
+        })?;
         let lock = lock(&config.lock_file(), &config.data)?;
-        let store: Arc<dyn meta::Store> = Arc::new(
-            meta::Sled::open(&config.meta_folder()).map_err(|error| error.to_string())?,
-        );
+        let store: Arc<dyn meta::Store> =
+            Arc::new(meta::Sled::open(&config.meta_folder()).map_err(|error| error.to_string())?);
         let options = sandbar_log::Options {
             segment_bytes: config.segment_bytes,
             clock: Arc::new(crate::clock::now),
@@ -90,7 +93,12 @@ impl Hub {
             ..EngineOptions::default()
         })
         .map_err(|error| format!("cannot start the plugin engine: {error}"))?;
-        let catalog = Catalog::open(&store, shared_log.clone(), engine.clone(), config.plugin_folder())?;
+        let catalog = Catalog::open(
+            &store,
+            shared_log.clone(),
+            engine.clone(),
+            config.plugin_folder(),
+        )?;
         let catalog = Arc::new(catalog);
         let publisher = Publisher::new(shared_log.clone());
         for topic in catalog.topics() {
@@ -111,7 +119,9 @@ impl Hub {
             metrics.clone(),
         );
         for (name, route) in catalog.routes() {
-            let resolved = catalog.resolve(&name, &route.document).map_err(|problem| format!("route {name}: {problem}"))?;
+            let resolved = catalog
+                .resolve(&name, &route.document)
+                .map_err(|problem| format!("route {name}: {problem}"))?;
             processor.apply(&Arc::new(resolved), route.paused)?;
         }
         let hub = Arc::new(Self {
@@ -162,7 +172,9 @@ impl Hub {
         work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let hub = self.clone();
-        tokio::task::spawn_blocking(move || work(&hub)).await.map_err(Problem::internal)?
+        tokio::task::spawn_blocking(move || work(&hub))
+            .await
+            .map_err(Problem::internal)?
     }
 }
 
@@ -200,7 +212,10 @@ async fn retention(hub: Arc<Hub>) {
                     }
                     for partition in topic.partition_ids() {
                         let keep_from = hub.processor.needs(&partition).unwrap_or(u64::MAX);
-                        if let Err(error) = hub.log.trim(&partition, retention, keep_from, crate::clock::now()) {
+                        if let Err(error) =
+                            hub.log
+                                .trim(&partition, retention, keep_from, crate::clock::now())
+                        {
                             tracing::warn!(%partition, %error, "retention could not delete");
                         }
                     }

@@ -13,7 +13,10 @@ use sandbar_log::{Append, Appended, Log};
 pub use publish::{Accepted, Checked, Handling, Published, Publisher, Rejected, check};
 
 /// Appends, and waits without blocking a thread.
-pub(crate) async fn append(log: &Arc<dyn Log>, frames: Vec<Append>) -> sandbar_log::Result<Vec<Appended>> {
+pub(crate) async fn append(
+    log: &Arc<dyn Log>,
+    frames: Vec<Append>,
+) -> sandbar_log::Result<Vec<Appended>> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     log.submit(frames, Box::new(move |result| drop(sender.send(result))));
     receiver.await.unwrap_or(Err(sandbar_log::Error::Closed))

@@ -1,9 +1,9 @@
 //! The hub. The modules stand in the order of an event's way; ARCHITECTURE.md is the map.
 
-pub mod ingest;
 pub mod contract;
-pub mod process;
 pub mod deliver;
+pub mod ingest;
+pub mod process;
 
 pub mod catalog;
 pub mod meta;

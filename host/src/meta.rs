@@ -38,8 +38,15 @@ pub enum Durability {
 /// One change of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    Put { table: &'static str, key: String, value: Vec<u8> },
-    Delete { table: &'static str, key: String },
+    Put {
+        table: &'static str,
+        key: String,
+        value: Vec<u8>,
+    },
+    Delete {
+        table: &'static str,
+        key: String,
+    },
 }
 
 /// Why meta could not do it. The path is the folder of the store.
@@ -59,7 +66,11 @@ pub enum Error {
         "the meta store in {} has format {found:?}; this version of sandbar reads format {known:?}",
         path.display()
     )]
-    Format { path: PathBuf, found: String, known: &'static str },
+    Format {
+        path: PathBuf,
+        found: String,
+        known: &'static str,
+    },
     #[error("the meta store in {} failed: {reason}", path.display())]
     Storage { path: PathBuf, reason: String },
     #[error(
@@ -69,7 +80,11 @@ pub enum Error {
     )]
     Unsynced { path: PathBuf, reason: String },
     #[error("record {key:?} of table {table} cannot be read: {reason}")]
-    Record { table: &'static str, key: String, reason: String },
+    Record {
+        table: &'static str,
+        key: String,
+        reason: String,
+    },
 }
 
 /// What the calls of this module answer.

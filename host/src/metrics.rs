@@ -150,48 +150,149 @@ impl Metrics {
     fn register(&self) {
         let mut guard = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let registry = guard.sub_registry_with_prefix("sandbar");
-        registry.register("events_published", "Events stored by a publish", self.published.clone());
-        registry.register("published", "Bytes of event data stored by a publish", self.published_bytes.clone());
-        registry.register("events_duplicate", "Events that were stored already", self.duplicates.clone());
-        registry.register("events_refused", "Events that a publish refused", self.refused.clone());
-        registry.register_with_unit("publish", "From the decoded request to the answer", Unit::Seconds, self.publish_seconds.clone());
-        registry.register_with_unit("route_turn", "One batch through the plugins of a route", Unit::Seconds, self.turn_seconds.clone());
-        registry.register("http_requests", "Requests by method, path template and status", self.requests.clone());
-        registry.register("partition_tail", "The next offset to be written", self.tail.clone());
-        registry.register("partition_earliest", "The first offset still there", self.earliest.clone());
-        registry.register_with_unit("partition_size", "Size on disk", Unit::Bytes, self.bytes.clone());
-        registry.register("route_events_settled", "Source events that a route is done with", self.settled.clone());
-        registry.register("route_events_emitted", "Outputs written, by target", self.emitted.clone());
-        registry.register("route_events_dropped", "Source events left out on purpose, by reason", self.dropped.clone());
-        registry.register("route_dead_letters", "Events parked as dead letters", self.dead_letters.clone());
-        registry.register("route_retries", "Attempts after the first", self.retries.clone());
-        registry.register("route_lag_events", "Events that the route has not read", self.lag.clone());
-        registry.register("route_waiting_events", "Events that wait to be tried again", self.waiting.clone());
-        registry.register("route_state", "0 running, 1 paused, 2 stalled", self.state.clone());
+        registry.register(
+            "events_published",
+            "Events stored by a publish",
+            self.published.clone(),
+        );
+        registry.register(
+            "published",
+            "Bytes of event data stored by a publish",
+            self.published_bytes.clone(),
+        );
+        registry.register(
+            "events_duplicate",
+            "Events that were stored already",
+            self.duplicates.clone(),
+        );
+        registry.register(
+            "events_refused",
+            "Events that a publish refused",
+            self.refused.clone(),
+        );
+        registry.register_with_unit(
+            "publish",
+            "From the decoded request to the answer",
+            Unit::Seconds,
+            self.publish_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "route_turn",
+            "One batch through the plugins of a route",
+            Unit::Seconds,
+            self.turn_seconds.clone(),
+        );
+        registry.register(
+            "http_requests",
+            "Requests by method, path template and status",
+            self.requests.clone(),
+        );
+        registry.register(
+            "partition_tail",
+            "The next offset to be written",
+            self.tail.clone(),
+        );
+        registry.register(
+            "partition_earliest",
+            "The first offset still there",
+            self.earliest.clone(),
+        );
+        registry.register_with_unit(
+            "partition_size",
+            "Size on disk",
+            Unit::Bytes,
+            self.bytes.clone(),
+        );
+        registry.register(
+            "route_events_settled",
+            "Source events that a route is done with",
+            self.settled.clone(),
+        );
+        registry.register(
+            "route_events_emitted",
+            "Outputs written, by target",
+            self.emitted.clone(),
+        );
+        registry.register(
+            "route_events_dropped",
+            "Source events left out on purpose, by reason",
+            self.dropped.clone(),
+        );
+        registry.register(
+            "route_dead_letters",
+            "Events parked as dead letters",
+            self.dead_letters.clone(),
+        );
+        registry.register(
+            "route_retries",
+            "Attempts after the first",
+            self.retries.clone(),
+        );
+        registry.register(
+            "route_lag_events",
+            "Events that the route has not read",
+            self.lag.clone(),
+        );
+        registry.register(
+            "route_waiting_events",
+            "Events that wait to be tried again",
+            self.waiting.clone(),
+        );
+        registry.register(
+            "route_state",
+            "0 running, 1 paused, 2 stalled",
+            self.state.clone(),
+        );
     }
 
     /// Counts a publish that stored `events` events with `bytes` bytes of data.
-    pub fn published(&self, topic: &Name, events: usize, bytes: usize, duplicates: usize, took: Duration) {
-        let label = TopicLabel { topic: topic.to_string() };
+    pub fn published(
+        &self,
+        topic: &Name,
+        events: usize,
+        bytes: usize,
+        duplicates: usize,
+        took: Duration,
+    ) {
+        let label = TopicLabel {
+            topic: topic.to_string(),
+        };
         self.published.get_or_create(&label).inc_by(events as u64);
-        self.published_bytes.get_or_create(&label).inc_by(bytes as u64);
-        self.duplicates.get_or_create(&label).inc_by(duplicates as u64);
-        self.publish_seconds.get_or_create(&label).observe(took.as_secs_f64());
+        self.published_bytes
+            .get_or_create(&label)
+            .inc_by(bytes as u64);
+        self.duplicates
+            .get_or_create(&label)
+            .inc_by(duplicates as u64);
+        self.publish_seconds
+            .get_or_create(&label)
+            .observe(took.as_secs_f64());
     }
 
     pub fn refused(&self, topic: &Name, code: &str, events: usize) {
-        let labels = RefusedLabels { topic: topic.to_string(), code: code.to_owned() };
+        let labels = RefusedLabels {
+            topic: topic.to_string(),
+            code: code.to_owned(),
+        };
         self.refused.get_or_create(&labels).inc_by(events as u64);
     }
 
     pub fn turn_took(&self, route: &Name, took: Duration, _events: usize) {
-        let label = RouteLabel { route: route.to_string() };
-        self.turn_seconds.get_or_create(&label).observe(took.as_secs_f64());
+        let label = RouteLabel {
+            route: route.to_string(),
+        };
+        self.turn_seconds
+            .get_or_create(&label)
+            .observe(took.as_secs_f64());
     }
 
     /// Counts a request; `path` is the template, so that ids do not become labels.
     pub fn request(&self, method: &str, path: &str, status: u16) {
-        let labels = RequestLabels { method: method.to_owned(), path: path.to_owned(), status };
+        let labels = RequestLabels {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            status,
+        };
         self.requests.get_or_create(&labels).inc();
     }
 
@@ -212,10 +313,19 @@ impl Metrics {
         self.earliest.clear();
         self.bytes.clear();
         for reading in partitions {
-            let labels = PartitionLabels { topic: reading.topic.to_string(), partition: reading.partition };
-            self.tail.get_or_create(&labels).set(signed(reading.bounds.tail));
-            self.earliest.get_or_create(&labels).set(signed(reading.bounds.earliest));
-            self.bytes.get_or_create(&labels).set(signed(reading.bounds.bytes));
+            let labels = PartitionLabels {
+                topic: reading.topic.to_string(),
+                partition: reading.partition,
+            };
+            self.tail
+                .get_or_create(&labels)
+                .set(signed(reading.bounds.tail));
+            self.earliest
+                .get_or_create(&labels)
+                .set(signed(reading.bounds.earliest));
+            self.bytes
+                .get_or_create(&labels)
+                .set(signed(reading.bounds.bytes));
         }
     }
 
@@ -225,21 +335,35 @@ impl Metrics {
         self.state.clear();
         for reading in routes {
             let route = reading.route.to_string();
-            let label = RouteLabel { route: route.clone() };
+            let label = RouteLabel {
+                route: route.clone(),
+            };
             set(&self.settled.get_or_create(&label), reading.counts.read);
-            set(&self.dead_letters.get_or_create(&label), reading.counts.dead_letters);
+            set(
+                &self.dead_letters.get_or_create(&label),
+                reading.counts.dead_letters,
+            );
             set(&self.retries.get_or_create(&label), reading.counts.retries);
             self.state.get_or_create(&label).set(reading.state);
             for (target, count) in &reading.counts.emitted {
-                let labels = RouteTargetLabels { route: route.clone(), target: target.clone() };
+                let labels = RouteTargetLabels {
+                    route: route.clone(),
+                    target: target.clone(),
+                };
                 set(&self.emitted.get_or_create(&labels), *count);
             }
             for (reason, count) in &reading.counts.dropped {
-                let labels = RouteReasonLabels { route: route.clone(), reason: reason.clone() };
+                let labels = RouteReasonLabels {
+                    route: route.clone(),
+                    reason: reason.clone(),
+                };
                 set(&self.dropped.get_or_create(&labels), *count);
             }
             for (partition, lag, waiting) in &reading.lanes {
-                let labels = RoutePartitionLabels { route: route.clone(), partition: *partition };
+                let labels = RoutePartitionLabels {
+                    route: route.clone(),
+                    partition: *partition,
+                };
                 self.lag.get_or_create(&labels).set(signed(*lag));
                 self.waiting.get_or_create(&labels).set(signed(*waiting));
             }

@@ -29,7 +29,13 @@ pub struct Problem {
 impl Problem {
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), help: None, errors: Vec::new(), retry_after: None }
+        Self {
+            code,
+            detail: detail.into(),
+            help: None,
+            errors: Vec::new(),
+            retry_after: None,
+        }
     }
 
     #[must_use]
@@ -143,10 +149,22 @@ mod tests {
     fn codes_are_unique_and_complete() {
         let mut seen = std::collections::HashSet::new();
         for code in Code::ALL {
-            assert!(seen.insert(code.as_str()), "{} is there twice", code.as_str());
-            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+            assert!(
+                seen.insert(code.as_str()),
+                "{} is there twice",
+                code.as_str()
+            );
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+            );
             assert!((400..600).contains(&code.status()), "{}", code.as_str());
-            assert!(code.advice().ends_with('.') && !code.title().ends_with('.'), "{}", code.as_str());
+            assert!(
+                code.advice().ends_with('.') && !code.title().ends_with('.'),
+                "{}",
+                code.as_str()
+            );
         }
     }
 }

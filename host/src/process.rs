@@ -51,7 +51,10 @@ struct Shared {
 
 impl Shared {
     fn resolve(&self, name: &Name, document: &RouteDocument) -> Result<Arc<Resolved>, String> {
-        self.catalog.resolve(name, document).map(Arc::new).map_err(|problem| problem.detail)
+        self.catalog
+            .resolve(name, document)
+            .map(Arc::new)
+            .map_err(|problem| problem.detail)
     }
 }
 
@@ -95,8 +98,18 @@ impl Processor {
         dead_letters: PartitionId,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let shared = Shared { log, engine, catalog, checkpoints, dead_letters, metrics };
-        Self { shared: Arc::new(shared), running: Mutex::default() }
+        let shared = Shared {
+            log,
+            engine,
+            catalog,
+            checkpoints,
+            dead_letters,
+            metrics,
+        };
+        Self {
+            shared: Arc::new(shared),
+            running: Mutex::default(),
+        }
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<Name, Running>> {
@@ -110,12 +123,20 @@ impl Processor {
     /// When the source topic is gone.
     pub fn apply(&self, route: &Arc<Resolved>, paused: bool) -> Result<(), String> {
         let mut running = self.running();
-        let control = Control { route: route.clone(), paused, stop: false };
+        let control = Control {
+            route: route.clone(),
+            paused,
+            stop: false,
+        };
         if let Some(known) = running.get(&route.name) {
             known.control.send_replace(control);
             return Ok(());
         }
-        let source = self.shared.catalog.topic(route.document.from.as_str()).map_err(|problem| problem.detail)?;
+        let source = self
+            .shared
+            .catalog
+            .topic(route.document.from.as_str())
+            .map_err(|problem| problem.detail)?;
         let (sender, receiver) = watch::channel(control);
         let start = |source: PartitionId| {
             let view = Arc::new(View::default());
@@ -126,10 +147,20 @@ impl Processor {
                 control: receiver.clone(),
                 view: view.clone(),
             };
-            Lane { source, view, task: tokio::spawn(driver.run()) }
+            Lane {
+                source,
+                view,
+                task: tokio::spawn(driver.run()),
+            }
         };
         let lanes = source.partition_ids().into_iter().map(start).collect();
-        running.insert(route.name.clone(), Running { control: sender, lanes });
+        running.insert(
+            route.name.clone(),
+            Running {
+                control: sender,
+                lanes,
+            },
+        );
         Ok(())
     }
 
@@ -147,10 +178,12 @@ impl Processor {
     pub async fn remove(&self, name: &Name) -> Result<(), String> {
         let route = self.running().remove(name);
         let Some(route) = route else { return Ok(()) };
-        let sources: Vec<PartitionId> = route.lanes.iter().map(|lane| lane.source.clone()).collect();
+        let sources: Vec<PartitionId> =
+            route.lanes.iter().map(|lane| lane.source.clone()).collect();
         stop(route).await;
         let (shared, name) = (self.shared.clone(), name.clone());
-        let deleted = tokio::task::spawn_blocking(move || shared.checkpoints.delete(&name, &sources));
+        let deleted =
+            tokio::task::spawn_blocking(move || shared.checkpoints.delete(&name, &sources));
         deleted.await.map_err(|error| error.to_string())?
     }
 
@@ -175,19 +208,27 @@ impl Processor {
 
     fn status_of(&self, lane: &Lane) -> LaneStatus {
         let bounds = self.shared.log.bounds(&lane.source).unwrap_or_default();
-        LaneStatus { source: lane.source.clone(), snapshot: lane.view.snapshot(), tail: bounds.tail }
+        LaneStatus {
+            source: lane.source.clone(),
+            snapshot: lane.view.snapshot(),
+            tail: bounds.tail,
+        }
     }
 
     /// The plugins that routes run with now, though their documents may name others already.
     #[must_use]
     pub fn running_plugins(&self) -> Vec<(String, Name)> {
         let running = self.running();
-        let lanes = running.iter().flat_map(|(name, route)| route.lanes.iter().map(move |lane| (name, lane)));
+        let lanes = running
+            .iter()
+            .flat_map(|(name, route)| route.lanes.iter().map(move |lane| (name, lane)));
         lanes
             .flat_map(|(name, lane)| {
                 let active = lane.view.snapshot().active;
                 let steps = active.iter().flat_map(|route| route.steps.iter());
-                steps.map(|step| (step.reference.clone(), name.clone())).collect::<Vec<_>>()
+                steps
+                    .map(|step| (step.reference.clone(), name.clone()))
+                    .collect::<Vec<_>>()
             })
             .collect()
     }
@@ -199,11 +240,16 @@ impl Processor {
         let lanes = running.values().flat_map(|route| {
             let route_now = route.control.borrow().route.clone();
             let touches = route_now.document.from == partition.topic
-                || route_now.targets.iter().any(|topic| topic.name == partition.topic)
+                || route_now
+                    .targets
+                    .iter()
+                    .any(|topic| topic.name == partition.topic)
                 || *partition == self.shared.dead_letters;
             route.lanes.iter().filter(move |_| touches)
         });
-        lanes.filter_map(|lane| lane.view.needs(&lane.source, partition)).min()
+        lanes
+            .filter_map(|lane| lane.view.needs(&lane.source, partition))
+            .min()
     }
 }
 

@@ -22,7 +22,10 @@ pub enum LogFormat {
 #[must_use]
 pub fn run(config: Config, format: LogFormat, level: &str) -> ExitCode {
     start_logging(format, level);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start the runtime: {error}")),
     };
@@ -39,7 +42,10 @@ fn fail(detail: &str) -> ExitCode {
 
 fn start_logging(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),
@@ -51,7 +57,9 @@ async fn serve(config: Config) -> Result<(), String> {
     // The port first: it is quick to tell, and nothing is opened that would have to be closed.
     let bound = api::bind(config.listen).await?;
     let address = bound.address;
-    let hub = tokio::task::spawn_blocking(move || Hub::open(config)).await.map_err(|error| error.to_string())??;
+    let hub = tokio::task::spawn_blocking(move || Hub::open(config))
+        .await
+        .map_err(|error| error.to_string())??;
     // For scripts: the address with the port that was given.
     println!("sandbar listening on http://{address}");
     let _ = std::io::stdout().flush();
@@ -72,7 +80,10 @@ async fn serve(config: Config) -> Result<(), String> {
 }
 
 async fn wait_for_signal() {
-    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (terminate, interrupt) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
     match (terminate, interrupt) {
         (Ok(mut terminate), Ok(mut interrupt)) => {
             tokio::select! {

@@ -44,6 +44,10 @@ pub struct Options {
 }
 
 impl Default for Options {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the log's own clock, where the caller has none"
+    )]
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,

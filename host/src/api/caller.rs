@@ -17,7 +17,9 @@ pub struct Caller {
 
 /// Puts the caller into the request.
 pub(super) async fn establish(mut request: Request, next: Next) -> Response {
-    let caller = Caller { name: "anonymous".to_owned() };
+    let caller = Caller {
+        name: "anonymous".to_owned(),
+    };
     request.extensions_mut().insert(caller);
     next.run(request).await
 }
@@ -27,6 +29,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let known = parts.extensions.get::<Self>().cloned();
-        Ok(known.unwrap_or_else(|| Self { name: "anonymous".to_owned() }))
+        Ok(known.unwrap_or_else(|| Self {
+            name: "anonymous".to_owned(),
+        }))
     }
 }

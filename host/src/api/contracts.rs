@@ -73,10 +73,17 @@ fn version_of(bound: &BoundContract) -> ContractVersion {
 pub(super) async fn list(State(hub): Shared) -> Answer<ContractList> {
     let mut names: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for bound in hub.catalog.contracts() {
-        names.entry(bound.name.to_string()).or_default().push(bound.version);
+        names
+            .entry(bound.name.to_string())
+            .or_default()
+            .push(bound.version);
     }
-    let contracts = names.into_iter().map(|(name, versions)| ContractSummary { name, versions });
-    Answer(ContractList { contracts: contracts.collect() })
+    let contracts = names
+        .into_iter()
+        .map(|(name, versions)| ContractSummary { name, versions });
+    Answer(ContractList {
+        contracts: contracts.collect(),
+    })
 }
 
 /// Registers a version. The same content again is the version that there is.
@@ -93,7 +100,9 @@ pub(super) async fn register(
     Path(name): Path<String>,
     Json(definition): Json<Definition>,
 ) -> Result<(StatusCode, Answer<ContractVersion>), Problem> {
-    let (bound, put) = hub.blocking(move |hub| hub.catalog.register_contract(&name, definition)).await?;
+    let (bound, put) = hub
+        .blocking(move |hub| hub.catalog.register_contract(&name, definition))
+        .await?;
     Ok((status(put), Answer(version_of(&bound))))
 }
 
@@ -104,11 +113,19 @@ pub(super) async fn register(
         (status = 200, body = VersionList),
         (status = 404, description = "unknown-contract", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-pub(super) async fn versions(State(hub): Shared, Path(name): Path<String>) -> Result<Answer<VersionList>, Problem> {
+pub(super) async fn versions(
+    State(hub): Shared,
+    Path(name): Path<String>,
+) -> Result<Answer<VersionList>, Problem> {
     hub.catalog.contract(&name)?;
     let all = hub.catalog.contracts();
-    let versions = all.iter().filter(|bound| bound.name.as_str() == name).map(|bound| version_of(bound));
-    Ok(Answer(VersionList { versions: versions.collect() }))
+    let versions = all
+        .iter()
+        .filter(|bound| bound.name.as_str() == name)
+        .map(|bound| version_of(bound));
+    Ok(Answer(VersionList {
+        versions: versions.collect(),
+    }))
 }
 
 /// One version with its schema.
@@ -142,7 +159,8 @@ pub(super) async fn delete(
     State(hub): Shared,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    hub.blocking(move |hub| hub.catalog.delete_contract(&format!("{name}@{version}"))).await?;
+    hub.blocking(move |hub| hub.catalog.delete_contract(&format!("{name}@{version}")))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -184,9 +202,16 @@ pub(super) async fn check(
         .blocking(move |hub| {
             let definition = match (request.schema, request.version) {
                 (Some(_), Some(_)) => {
-                    return Err(Problem::new(Code::InvalidDocument, "give version or schema, not both"));
+                    return Err(Problem::new(
+                        Code::InvalidDocument,
+                        "give version or schema, not both",
+                    ));
                 }
-                (Some(schema), None) => Some(Definition { schema, types: request.types, description: String::new() }),
+                (Some(schema), None) => Some(Definition {
+                    schema,
+                    types: request.types,
+                    description: String::new(),
+                }),
                 (None, _) => None,
             };
             hub.check_contract(&name, request.version, definition.as_ref(), &request.events)

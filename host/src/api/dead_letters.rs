@@ -39,9 +39,21 @@ pub(super) async fn list(
 ) -> Result<Answer<DeadLetterPage>, Problem> {
     let limit = query.limit.unwrap_or(100);
     if !(1..=1000).contains(&limit) {
-        return Err(Problem::new(Code::MalformedRequest, format!("limit={limit} is not within 1 to 1000")));
+        return Err(Problem::new(
+            Code::MalformedRequest,
+            format!("limit={limit} is not within 1 to 1000"),
+        ));
     }
-    let filter = Filter { route: query.route, cause: query.cause, topic: query.topic };
+    let filter = Filter {
+        route: query.route,
+        cause: query.cause,
+        topic: query.topic,
+    };
     let from = query.after.unwrap_or(0);
-    hub.blocking(move |hub| hub.reader.dead_letters(&hub.dead_letters, &filter, from, limit)).await.map(Answer)
+    hub.blocking(move |hub| {
+        hub.reader
+            .dead_letters(&hub.dead_letters, &filter, from, limit)
+    })
+    .await
+    .map(Answer)
 }

@@ -69,13 +69,24 @@ pub(super) async fn publish(
 ) -> Result<Answer<Published>, Problem> {
     let topic = hub.catalog.topic(&topic)?;
     let handling = handling(&headers);
-    hub.publish(topic, headers, body, handling).await.map(Answer)
+    hub.publish(topic, headers, body, handling)
+        .await
+        .map(Answer)
 }
 
 fn handling(headers: &HeaderMap) -> Handling {
-    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    let mut each = preferences.flat_map(|value| value.split([',', ';'])).map(str::trim);
-    if each.any(|one| one.eq_ignore_ascii_case("handling=lenient")) { Handling::Lenient } else { Handling::Strict }
+    let preferences = headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut each = preferences
+        .flat_map(|value| value.split([',', ';']))
+        .map(str::trim);
+    if each.any(|one| one.eq_ignore_ascii_case("handling=lenient")) {
+        Handling::Lenient
+    } else {
+        Handling::Strict
+    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -123,19 +134,27 @@ pub(super) async fn read(
     let topic = hub.catalog.topic(&topic)?;
     let start = query.start()?;
     if accepts_stream(&headers) {
-        return stream(&hub, &topic, &query, start, &headers).await.map(IntoResponse::into_response);
+        return stream(&hub, &topic, &query, start, &headers)
+            .await
+            .map(IntoResponse::into_response);
     }
     let limit = query.limit.unwrap_or(100);
     if !(1..=MOST_EVENTS).contains(&limit) {
-        return Err(malformed(format!("limit={limit} is not within 1 to {MOST_EVENTS}")));
+        return Err(malformed(format!(
+            "limit={limit} is not within 1 to {MOST_EVENTS}"
+        )));
     }
     let wait = query.wait.unwrap_or(0.0);
     if !(0.0..=LONGEST_WAIT).contains(&wait) {
-        return Err(malformed(format!("wait={wait} is not within 0 to {LONGEST_WAIT} seconds")));
+        return Err(malformed(format!(
+            "wait={wait} is not within 0 to {LONGEST_WAIT} seconds"
+        )));
     }
     let partition = PartitionId::new(topic.name.clone(), query.partition.unwrap_or(0));
     check_partition(&topic, partition.partition)?;
-    let reading = hub.reader.page(&partition, start, limit, Duration::from_secs_f64(wait));
+    let reading = hub
+        .reader
+        .page(&partition, start, limit, Duration::from_secs_f64(wait));
     let page = tokio::select! {
         page = reading => page?,
         () = hub.stopping.cancelled() => {
@@ -144,7 +163,10 @@ pub(super) async fn read(
     };
     let media_type = HeaderValue::from_static("application/cloudevents-batch+json");
     let next = HeaderValue::from(page.next);
-    let names = [(header::CONTENT_TYPE, media_type), (HeaderName::from_static("sandbar-next-offset"), next)];
+    let names = [
+        (header::CONTENT_TYPE, media_type),
+        (HeaderName::from_static("sandbar-next-offset"), next),
+    ];
     Ok((names, page.body).into_response())
 }
 
@@ -152,15 +174,18 @@ impl ReadQuery {
     fn start(&self) -> Result<Start, Problem> {
         match (self.offset.as_deref(), self.time.as_deref()) {
             (Some(_), Some(_)) => Err(malformed("give offset or time, not both")),
-            (None, Some(time)) => clock::from_text(time)
-                .map(Start::Time)
-                .ok_or_else(|| malformed(format!("time={time:?} is neither RFC 3339 nor milliseconds since 1970"))),
+            (None, Some(time)) => clock::from_text(time).map(Start::Time).ok_or_else(|| {
+                malformed(format!(
+                    "time={time:?} is neither RFC 3339 nor milliseconds since 1970"
+                ))
+            }),
             (None | Some("earliest"), None) => Ok(Start::Earliest),
             (Some("latest"), None) => Ok(Start::Latest),
-            (Some(offset), None) => offset
-                .parse()
-                .map(Start::Offset)
-                .map_err(|_| malformed(format!("offset={offset:?} is not earliest, latest or a number"))),
+            (Some(offset), None) => offset.parse().map(Start::Offset).map_err(|_| {
+                malformed(format!(
+                    "offset={offset:?} is not earliest, latest or a number"
+                ))
+            }),
         }
     }
 }
@@ -174,11 +199,16 @@ fn check_partition(topic: &Topic, partition: u32) -> Result<(), Problem> {
         return Ok(());
     }
     let last = topic.partitions - 1;
-    Err(malformed(format!("topic {} has the partitions 0 to {last}, not {partition}", topic.name)))
+    Err(malformed(format!(
+        "topic {} has the partitions 0 to {last}, not {partition}",
+        topic.name
+    )))
 }
 
 fn accepts_stream(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let accepted = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     accepted.is_some_and(|accepted| accepted.contains("text/event-stream"))
 }
 
@@ -199,27 +229,44 @@ async fn stream(
     let mut cursor = Cursor::default();
     let (wanted, reader) = (partitions.clone(), hub.reader.clone());
     let offsets = hub
-        .blocking(move |_| wanted.iter().map(|one| reader.offset_of(one, start)).collect::<Result<Vec<_>, _>>())
+        .blocking(move |_| {
+            wanted
+                .iter()
+                .map(|one| reader.offset_of(one, start))
+                .collect::<Result<Vec<_>, _>>()
+        })
         .await?;
     for (partition, offset) in partitions.iter().zip(offsets) {
         cursor.0.insert(partition.partition, offset);
     }
-    if let Some(last) = headers.get("last-event-id").and_then(|value| value.to_str().ok()) {
-        let resumed = Cursor::parse(last)
-            .ok_or_else(|| malformed(format!("Last-Event-ID {last:?} is not of the form partition:offset,…")))?;
+    if let Some(last) = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok())
+    {
+        let resumed = Cursor::parse(last).ok_or_else(|| {
+            malformed(format!(
+                "Last-Event-ID {last:?} is not of the form partition:offset,…"
+            ))
+        })?;
         cursor.0.extend(resumed.0);
     }
     let (sender, receiver) = mpsc::channel(FOLLOWER_QUEUE);
     let stopping = hub.stopping.clone();
     tokio::spawn(follow(hub.reader.log().clone(), partitions, cursor, sender));
     let events = ReceiverStream::new(receiver).map(|tailed| Ok(sent(tailed)));
-    let until = futures_util::StreamExt::take_until(events, async move { stopping.cancelled().await });
+    let until =
+        futures_util::StreamExt::take_until(events, async move { stopping.cancelled().await });
     Ok(Sse::new(until).keep_alive(KeepAlive::default()))
 }
 
 fn sent(tailed: Result<Tailed, Problem>) -> Sent {
     match tailed {
-        Ok(tailed) => Sent::default().id(tailed.cursor).event(tailed.r#type).data(tailed.json),
-        Err(problem) => Sent::default().event("sandbar.problem").data(problem.to_string()),
+        Ok(tailed) => Sent::default()
+            .id(tailed.cursor)
+            .event(tailed.r#type)
+            .data(tailed.json),
+        Err(problem) => Sent::default()
+            .event("sandbar.problem")
+            .data(problem.to_string()),
     }
 }

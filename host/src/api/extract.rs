@@ -16,7 +16,10 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| body_refusal(&rejection))
+        Bytes::from_request(request, state)
+            .await
+            .map(Self)
+            .map_err(|rejection| body_refusal(&rejection))
     }
 }
 
@@ -52,13 +55,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
     if !given.is_empty() && sandbar_types::event::is_json(given) {
         return Ok(());
     }
-    let said = if given.is_empty() { "nothing".to_owned() } else { format!("{given:?}") };
-    Err(Problem::new(Code::UnsupportedMediaType, format!("Content-Type is {said}; this call takes application/json"))
-        .help("Send the header 'Content-Type: application/json'."))
+    let said = if given.is_empty() {
+        "nothing".to_owned()
+    } else {
+        format!("{given:?}")
+    };
+    Err(Problem::new(
+        Code::UnsupportedMediaType,
+        format!("Content-Type is {said}; this call takes application/json"),
+    )
+    .help("Send the header 'Content-Type: application/json'."))
 }
 
 /// Reads a document; errors carry the JSON Pointer of the place.
@@ -69,14 +82,30 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let inner = error.inner();
         if inner.is_data() {
             let reason = inner.to_string();
-            let place = Place { index: None, pointer: pointer.clone(), reason: reason.clone() };
-            let at = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
+            let place = Place {
+                index: None,
+                pointer: pointer.clone(),
+                reason: reason.clone(),
+            };
+            let at = if pointer.is_empty() {
+                String::new()
+            } else {
+                format!("{pointer}: ")
+            };
             Problem::new(Code::InvalidDocument, format!("{at}{reason}")).errors(vec![place])
         } else {
-            Problem::new(Code::MalformedBody, format!("the body is not JSON: {inner}"))
+            Problem::new(
+                Code::MalformedBody,
+                format!("the body is not JSON: {inner}"),
+            )
         }
     })?;
-    deserializer.end().map_err(|error| Problem::new(Code::MalformedBody, format!("the body is not JSON: {error}")))?;
+    deserializer.end().map_err(|error| {
+        Problem::new(
+            Code::MalformedBody,
+            format!("the body is not JSON: {error}"),
+        )
+    })?;
     Ok(document)
 }
 
@@ -103,9 +132,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Query(query) = Query::from_request_parts(parts, state).await.map_err(|rejection| {
-            Problem::new(Code::MalformedRequest, format!("the query: {}", cause(&rejection)))
-        })?;
+        let Query(query) = Query::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| {
+                Problem::new(
+                    Code::MalformedRequest,
+                    format!("the query: {}", cause(&rejection)),
+                )
+            })?;
         Ok(Self(query))
     }
 }

@@ -1,6 +1,9 @@
 //! The way of an event over HTTP.
 
-use axum::{Json as Answer, extract::{Path, State}};
+use axum::{
+    Json as Answer,
+    extract::{Path, State},
+};
 
 use super::{Shared, refusal::ProblemDocument};
 use crate::{deliver::Lineage, problem::Problem};

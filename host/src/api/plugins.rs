@@ -34,7 +34,9 @@ pub(super) struct PluginVersions {
 #[utoipa::path(get, path = "/v1/plugins", tag = "plugins", operation_id = "list_plugins",
     responses((status = 200, body = PluginList)))]
 pub(super) async fn list(State(hub): Shared) -> Answer<PluginList> {
-    Answer(PluginList { plugins: hub.catalog.plugins() })
+    Answer(PluginList {
+        plugins: hub.catalog.plugins(),
+    })
 }
 
 /// The versions of a plugin.
@@ -44,10 +46,21 @@ pub(super) async fn list(State(hub): Shared) -> Answer<PluginList> {
         (status = 200, body = PluginVersions),
         (status = 404, description = "unknown-plugin", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-pub(super) async fn versions(State(hub): Shared, Path(name): Path<String>) -> Result<Answer<PluginVersions>, Problem> {
-    let versions: Vec<_> = hub.catalog.plugins().into_iter().filter(|one| one.name == name).collect();
+pub(super) async fn versions(
+    State(hub): Shared,
+    Path(name): Path<String>,
+) -> Result<Answer<PluginVersions>, Problem> {
+    let versions: Vec<_> = hub
+        .catalog
+        .plugins()
+        .into_iter()
+        .filter(|one| one.name == name)
+        .collect();
     if versions.is_empty() {
-        return Err(Problem::new(Code::UnknownPlugin, format!("there is no plugin {name:?}")));
+        return Err(Problem::new(
+            Code::UnknownPlugin,
+            format!("there is no plugin {name:?}"),
+        ));
     }
     Ok(Answer(PluginVersions { versions }))
 }
@@ -70,7 +83,10 @@ pub(super) async fn upload(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<(StatusCode, Answer<PluginRecord>), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
     if given != "application/wasm" {
         let detail = format!("Content-Type is {given:?}; an upload is application/wasm");
         return Err(Problem::new(Code::UnsupportedMediaType, detail)
@@ -91,7 +107,9 @@ pub(super) async fn get(
     State(hub): Shared,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Answer<PluginRecord>, Problem> {
-    hub.catalog.plugin(&name, &version).map(|found| Answer(found.record))
+    hub.catalog
+        .plugin(&name, &version)
+        .map(|found| Answer(found.record))
 }
 
 /// Deletes a version that no route uses.
@@ -106,7 +124,11 @@ pub(super) async fn delete(
     State(hub): Shared,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    hub.blocking(move |hub| hub.catalog.delete_plugin(&name, &version, &hub.processor.running_plugins())).await?;
+    hub.blocking(move |hub| {
+        hub.catalog
+            .delete_plugin(&name, &version, &hub.processor.running_plugins())
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -9,11 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Shared, extract::Json, refusal::ProblemDocument, topics::status};
-use crate::{
-    catalog::RouteDocument,
-    hub::RouteStatus,
-    problem::Problem,
-};
+use crate::{catalog::RouteDocument, hub::RouteStatus, problem::Problem};
 
 /// A route and how it is doing.
 #[derive(Serialize, ToSchema)]
@@ -30,7 +26,11 @@ pub(super) struct RouteList {
     routes: Vec<RouteAnswer>,
 }
 
-fn answer(hub: &crate::hub::Hub, name: &sandbar_types::Name, route: crate::catalog::Route) -> RouteAnswer {
+fn answer(
+    hub: &crate::hub::Hub,
+    name: &sandbar_types::Name,
+    route: crate::catalog::Route,
+) -> RouteAnswer {
     RouteAnswer {
         name: name.to_string(),
         status: hub.route_status(name, route.paused),
@@ -43,8 +43,14 @@ fn answer(hub: &crate::hub::Hub, name: &sandbar_types::Name, route: crate::catal
 #[utoipa::path(get, path = "/v1/routes", tag = "routes", operation_id = "list_routes",
     responses((status = 200, body = RouteList)))]
 pub(super) async fn list(State(hub): Shared) -> Answer<RouteList> {
-    let routes = hub.catalog.routes().into_iter().map(|(name, route)| answer(&hub, &name, route));
-    Answer(RouteList { routes: routes.collect() })
+    let routes = hub
+        .catalog
+        .routes()
+        .into_iter()
+        .map(|(name, route)| answer(&hub, &name, route));
+    Answer(RouteList {
+        routes: routes.collect(),
+    })
 }
 
 /// Makes a route, or changes one; a change takes effect between two batches.
@@ -74,7 +80,10 @@ pub(super) async fn put(
         (status = 200, body = RouteAnswer),
         (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(State(hub): Shared, Path(route): Path<String>) -> Result<Answer<RouteAnswer>, Problem> {
+pub(super) async fn get(
+    State(hub): Shared,
+    Path(route): Path<String>,
+) -> Result<Answer<RouteAnswer>, Problem> {
     let (name, route) = hub.catalog.route(&route)?;
     Ok(Answer(answer(&hub, &name, route)))
 }
@@ -86,7 +95,10 @@ pub(super) async fn get(State(hub): Shared, Path(route): Path<String>) -> Result
         (status = 204, description = "Gone"),
         (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-pub(super) async fn delete(State(hub): Shared, Path(route): Path<String>) -> Result<StatusCode, Problem> {
+pub(super) async fn delete(
+    State(hub): Shared,
+    Path(route): Path<String>,
+) -> Result<StatusCode, Problem> {
     hub.delete_route(route).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -98,7 +110,10 @@ pub(super) async fn delete(State(hub): Shared, Path(route): Path<String>) -> Res
         (status = 200, body = RouteAnswer),
         (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-pub(super) async fn pause(State(hub): Shared, Path(route): Path<String>) -> Result<Answer<RouteAnswer>, Problem> {
+pub(super) async fn pause(
+    State(hub): Shared,
+    Path(route): Path<String>,
+) -> Result<Answer<RouteAnswer>, Problem> {
     set_paused(hub, route, true).await
 }
 
@@ -109,7 +124,10 @@ pub(super) async fn pause(State(hub): Shared, Path(route): Path<String>) -> Resu
         (status = 200, body = RouteAnswer),
         (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-pub(super) async fn resume(State(hub): Shared, Path(route): Path<String>) -> Result<Answer<RouteAnswer>, Problem> {
+pub(super) async fn resume(
+    State(hub): Shared,
+    Path(route): Path<String>,
+) -> Result<Answer<RouteAnswer>, Problem> {
     set_paused(hub, route, false).await
 }
 

@@ -87,17 +87,29 @@ pub(super) async fn metrics(State(hub): Shared) -> impl IntoResponse {
     ))]
 pub(super) async fn problem_page(Path(code): Path<String>) -> Result<String, Problem> {
     let found = Code::ALL.iter().find(|known| known.as_str() == code);
-    let found = found.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no problem {code:?}")))?;
-    Ok(format!("{} ({})\n{}\n\nWhat to do: {}\n", found.as_str(), found.status(), found.title(), found.advice()))
+    let found = found
+        .ok_or_else(|| Problem::new(Code::NotFound, format!("there is no problem {code:?}")))?;
+    Ok(format!(
+        "{} ({})\n{}\n\nWhat to do: {}\n",
+        found.as_str(),
+        found.status(),
+        found.title(),
+        found.advice()
+    ))
 }
 
 pub(super) async fn openapi_document() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], super::openapi())
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        super::openapi(),
+    )
 }
 
 pub(super) async fn index() -> &'static str {
     concat!(
-        "Sandbar ", env!("CARGO_PKG_VERSION"), "\n\n",
+        "Sandbar ",
+        env!("CARGO_PKG_VERSION"),
+        "\n\n",
         "/v1/status     the hub at a glance\n",
         "/v1/topics     topics, and their events under /v1/topics/{topic}/events\n",
         "/v1/routes     routes and how they are doing\n",

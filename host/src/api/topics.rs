@@ -62,7 +62,9 @@ fn answer(hub: &Hub, topic: &Topic) -> TopicAnswer {
     TopicAnswer {
         name: topic.name.to_string(),
         document: topic.document(),
-        state: TopicState { partitions: topic.partition_ids().iter().map(state).collect() },
+        state: TopicState {
+            partitions: topic.partition_ids().iter().map(state).collect(),
+        },
     }
 }
 
@@ -71,7 +73,9 @@ fn answer(hub: &Hub, topic: &Topic) -> TopicAnswer {
     responses((status = 200, body = TopicList)))]
 pub(super) async fn list(State(hub): Shared) -> Answer<TopicList> {
     let topics = hub.catalog.topics();
-    Answer(TopicList { topics: topics.iter().map(|topic| answer(&hub, topic)).collect() })
+    Answer(TopicList {
+        topics: topics.iter().map(|topic| answer(&hub, topic)).collect(),
+    })
 }
 
 /// Makes a topic, or changes what can be changed of one.
@@ -89,7 +93,9 @@ pub(super) async fn put(
     Path(topic): Path<String>,
     Json(document): Json<TopicDocument>,
 ) -> Result<(StatusCode, Answer<TopicAnswer>), Problem> {
-    let (topic, put) = hub.blocking(move |hub| hub.catalog.put_topic(&topic, document)).await?;
+    let (topic, put) = hub
+        .blocking(move |hub| hub.catalog.put_topic(&topic, document))
+        .await?;
     Ok((status(put), Answer(answer(&hub, &topic))))
 }
 
@@ -100,7 +106,10 @@ pub(super) async fn put(
         (status = 200, body = TopicAnswer),
         (status = 404, description = "unknown-topic", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(State(hub): Shared, Path(topic): Path<String>) -> Result<Answer<TopicAnswer>, Problem> {
+pub(super) async fn get(
+    State(hub): Shared,
+    Path(topic): Path<String>,
+) -> Result<Answer<TopicAnswer>, Problem> {
     let topic = hub.catalog.topic(&topic)?;
     Ok(Answer(answer(&hub, &topic)))
 }
@@ -113,7 +122,10 @@ pub(super) async fn get(State(hub): Shared, Path(topic): Path<String>) -> Result
         (status = 404, description = "unknown-topic", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "topic-in-use", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-pub(super) async fn delete(State(hub): Shared, Path(topic): Path<String>) -> Result<StatusCode, Problem> {
+pub(super) async fn delete(
+    State(hub): Shared,
+    Path(topic): Path<String>,
+) -> Result<StatusCode, Problem> {
     hub.delete_topic(topic).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -32,15 +32,22 @@ pub fn run(bodies: &[Body], folder: &Path) -> Result<Outcome, String> {
     let source = Contract::compile(&contract()).map_err(|error| error.to_string())?;
     let target = Contract::compile(&output_contract()).map_err(|error| error.to_string())?;
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/cloudevents-batch+json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/cloudevents-batch+json"),
+    );
     let mut outputs = 0;
     let started = Instant::now();
     for body in bodies {
-        let decoded = cloudevents::decode(&headers, body.json.clone(), &cloudevents::Limits::default()).map_err(|error| error.to_string())?;
+        let decoded =
+            cloudevents::decode(&headers, body.json.clone(), &cloudevents::Limits::default())
+                .map_err(|error| error.to_string())?;
         let mut events = BatchBuilder::new();
         let mut mapped = BatchBuilder::new();
         for decoded in decoded {
-            let Decoded::Event(event) = decoded else { return Err("a bad event".into()) };
+            let Decoded::Event(event) = decoded else {
+                return Err("a bad event".into());
+            };
             source
                 .check(&event.r#type, &event.datacontenttype, &event.data)
                 .map_err(|violations| violations.to_string())?;
@@ -76,5 +83,7 @@ fn map(event: &Event) -> Result<Option<Event>, String> {
 }
 
 fn write(file: &mut File, bytes: &[u8]) -> Result<(), String> {
-    file.write_all(bytes).and_then(|()| file.sync_data()).map_err(|error| error.to_string())
+    file.write_all(bytes)
+        .and_then(|()| file.sync_data())
+        .map_err(|error| error.to_string())
 }

@@ -73,13 +73,20 @@ pub fn output_contract() -> Definition {
 }
 
 fn definition(schema: Value) -> Definition {
-    Definition { schema, types: None, description: String::new() }
+    Definition {
+        schema,
+        types: None,
+        description: String::new(),
+    }
 }
 
 /// The bodies of one round; ids differ from round to round.
 pub fn bodies(options: &Options, round: usize) -> Vec<Body> {
     let numbers: Vec<usize> = (0..options.events).collect();
-    numbers.chunks(options.batch).map(|chunk| body(chunk, round)).collect()
+    numbers
+        .chunks(options.batch)
+        .map(|chunk| body(chunk, round))
+        .collect()
 }
 
 fn body(numbers: &[usize], round: usize) -> Body {
@@ -98,10 +105,17 @@ fn body(numbers: &[usize], round: usize) -> Body {
         json.extend_from_slice(&data);
         json.push(b'}');
         data_bytes += data.len();
-        outputs += usize::from(matches!(guest_orders::map(&data), Ok(guest_orders::Mapped::Parcel { .. })));
+        outputs += usize::from(matches!(
+            guest_orders::map(&data),
+            Ok(guest_orders::Mapped::Parcel { .. })
+        ));
     }
     json.push(b']');
-    Body { json: json.into(), data_bytes, outputs }
+    Body {
+        json: json.into(),
+        data_bytes,
+        outputs,
+    }
 }
 
 /// A client of the hub under test.
@@ -120,24 +134,49 @@ pub struct Outcome {
 
 impl Client {
     pub fn new(url: &str) -> Result<Self, String> {
-        let http = reqwest::Client::builder().build().map_err(|error| error.to_string())?;
-        Ok(Self { http, url: url.to_owned() })
+        let http = reqwest::Client::builder()
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            http,
+            url: url.to_owned(),
+        })
     }
 
     /// Topics, contracts, plugin and route.
     pub async fn prepare(&self, options: &Options, plugin: &[u8]) -> Result<(), String> {
         for (name, definition) in [("order", contract()), ("parcel", output_contract())] {
-            let request = self.http.post(format!("{}/v1/contracts/{name}/versions", self.url)).json(&definition);
+            let request = self
+                .http
+                .post(format!("{}/v1/contracts/{name}/versions", self.url))
+                .json(&definition);
             done(request).await?;
         }
         for (name, contract) in [(SOURCE, "order"), (TARGET, "parcel")] {
             let document = json!({"partitions": options.partitions, "contract": contract});
-            done(self.http.put(format!("{}/v1/topics/{name}", self.url)).json(&document)).await?;
+            done(
+                self.http
+                    .put(format!("{}/v1/topics/{name}", self.url))
+                    .json(&document),
+            )
+            .await?;
         }
-        let upload = self.http.put(format!("{}/v1/plugins/orders/versions/1", self.url));
-        done(upload.header("content-type", "application/wasm").body(plugin.to_vec())).await?;
+        let upload = self
+            .http
+            .put(format!("{}/v1/plugins/orders/versions/1", self.url));
+        done(
+            upload
+                .header("content-type", "application/wasm")
+                .body(plugin.to_vec()),
+        )
+        .await?;
         let route = json!({"from": SOURCE, "to": [TARGET], "steps": [{"plugin": "orders@1"}]});
-        done(self.http.put(format!("{}/v1/routes/orders", self.url)).json(&route)).await?;
+        done(
+            self.http
+                .put(format!("{}/v1/routes/orders", self.url))
+                .json(&route),
+        )
+        .await?;
         Ok(())
     }
 
@@ -156,8 +195,11 @@ impl Client {
         let started = Instant::now();
         let mut publishers = Vec::new();
         for _ in 0..options.concurrency {
-            let (client, bodies, next, sent) = (self.clone(), bodies.clone(), next.clone(), sent.clone());
-            publishers.push(tokio::spawn(async move { client.publish(&bodies, &next, &sent).await }));
+            let (client, bodies, next, sent) =
+                (self.clone(), bodies.clone(), next.clone(), sent.clone());
+            publishers.push(tokio::spawn(async move {
+                client.publish(&bodies, &next, &sent).await
+            }));
         }
         let mut readers = Vec::new();
         let arrived = Arc::new(AtomicUsize::new(0));
@@ -191,7 +233,9 @@ impl Client {
         let sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
         for (body, moment) in last_of_body {
             if let Some(Some(sent)) = sent.get(body) {
-                measured.whole_way.saturating_record(micros(moment.duration_since(*sent)));
+                measured
+                    .whole_way
+                    .saturating_record(micros(moment.duration_since(*sent)));
             }
         }
         Ok(Outcome { took, outputs })
@@ -206,10 +250,14 @@ impl Client {
         let mut took = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(body) = bodies.get(number) else { return Ok(took) };
+            let Some(body) = bodies.get(number) else {
+                return Ok(took);
+            };
             let started = Instant::now();
             sent.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(started);
-            let request = self.http.post(format!("{}/v1/topics/{SOURCE}/events", self.url));
+            let request = self
+                .http
+                .post(format!("{}/v1/topics/{SOURCE}/events", self.url));
             let request = request.header("content-type", "application/cloudevents-batch+json");
             done(request.body(body.json.clone())).await?;
             took.push(micros(started.elapsed()));
@@ -245,7 +293,9 @@ impl Reader {
         let finder = memchr::memmem::Finder::new(prefix.as_bytes());
         while self.arrived.load(Ordering::Relaxed) < self.expected {
             let (url, partition) = (&self.client.url, self.partition);
-            let url = format!("{url}/v1/topics/{TARGET}/events?partition={partition}&offset={at}&limit=10000&wait=0.2");
+            let url = format!(
+                "{url}/v1/topics/{TARGET}/events?partition={partition}&offset={at}&limit=10000&wait=0.2"
+            );
             let page = done(self.client.http.get(url)).await?;
             let now = Instant::now();
             let mut events = 0;
@@ -270,7 +320,11 @@ async fn done(request: reqwest::RequestBuilder) -> Result<Bytes, String> {
     let response = request.send().await.map_err(|error| error.to_string())?;
     let status = response.status();
     let body = response.bytes().await.map_err(|error| error.to_string())?;
-    if status.is_success() { Ok(body) } else { Err(format!("{status}: {}", String::from_utf8_lossy(&body))) }
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(format!("{status}: {}", String::from_utf8_lossy(&body)))
+    }
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -19,16 +19,28 @@ impl Hub {
     pub fn start(data: &Path) -> Result<Self, String> {
         let binary = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut child = Command::new(binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--data"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--log-level",
+                "warn",
+                "--data",
+            ])
             .arg(data)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("cannot start the hub: {error}"))?;
         let stdout = child.stdout.take().ok_or("the hub has no output")?;
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).map_err(|error| error.to_string())?;
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .map_err(|error| error.to_string())?;
         match line.trim().strip_prefix("sandbar listening on ") {
-            Some(url) => Ok(Self { url: url.to_owned(), child }),
+            Some(url) => Ok(Self {
+                url: url.to_owned(),
+                child,
+            }),
             None => {
                 let _ = child.kill();
                 Err(format!("the hub did not start: {line:?}"))
@@ -39,15 +51,20 @@ impl Hub {
     /// CPU time so far, user and system, in seconds (`/proc/<pid>/stat`, fields 14 and 15).
     pub fn cpu_seconds(&self) -> f64 {
         const TICKS_PER_SECOND: f64 = 100.0;
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let text =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         let after_name = text.rsplit(") ").next().unwrap_or_default();
         let ticks = after_name.split(' ').skip(11).take(2);
-        ticks.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
+        ticks
+            .filter_map(|field| field.parse::<f64>().ok())
+            .sum::<f64>()
+            / TICKS_PER_SECOND
     }
 
     /// The largest resident memory so far, in bytes (`VmHWM`).
     pub fn peak_memory(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
         kib.unwrap_or(0) * 1024
@@ -55,7 +72,11 @@ impl Hub {
 
     /// Ends it.
     pub fn stop(&mut self) -> Result<(), String> {
-        self.child.kill().and_then(|()| self.child.wait()).map(drop).map_err(|error| error.to_string())
+        self.child
+            .kill()
+            .and_then(|()| self.child.wait())
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 }
 

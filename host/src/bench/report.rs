@@ -8,7 +8,8 @@ use super::{Measured, Options};
 
 /// Prints a table, or one JSON document.
 pub fn print(options: &Options, measured: &Measured) {
-    let each = |take: &dyn Fn(&super::Round) -> f64| median(measured.rounds.iter().map(take).collect());
+    let each =
+        |take: &dyn Fn(&super::Round) -> f64| median(measured.rounds.iter().map(take).collect());
     let events = options.events as f64;
     let rate = each(&|round| events / round.took.as_secs_f64());
     let bytes = each(&|round| round.bytes as f64 / round.took.as_secs_f64());
@@ -38,15 +39,27 @@ pub fn print(options: &Options, measured: &Measured) {
         "{} events of some 260 bytes, {} a publish, {} publishes at a time, {} partition(s); medians of {} rounds",
         options.events, options.batch, options.concurrency, options.partitions, options.rounds
     );
-    println!("  rate                {rate:>10.0} events/s   {:>8.1} MB/s", bytes / 1e6);
+    println!(
+        "  rate                {rate:>10.0} events/s   {:>8.1} MB/s",
+        bytes / 1e6
+    );
     println!("  hub                 {hub:>10.2} µs/event");
     println!("  floor               {floor:>10.2} µs/event");
     println!("  hub / floor         {ratio:>10.2}");
     println!("  CPU of the hub      {cpu:>10.2} µs/event");
-    println!("  memory of the hub   {:>10.0} MB at most", measured.peak_memory as f64 / 1e6);
+    println!(
+        "  memory of the hub   {:>10.0} MB at most",
+        measured.peak_memory as f64 / 1e6
+    );
     println!("                             p50        p99      p99.9");
-    println!("  publish, ms         {:>10.2} {:>10.2} {:>10.2}", publish[0], publish[1], publish[2]);
-    println!("  whole way, ms       {:>10.2} {:>10.2} {:>10.2}", whole[0], whole[1], whole[2]);
+    println!(
+        "  publish, ms         {:>10.2} {:>10.2} {:>10.2}",
+        publish[0], publish[1], publish[2]
+    );
+    println!(
+        "  whole way, ms       {:>10.2} {:>10.2} {:>10.2}",
+        whole[0], whole[1], whole[2]
+    );
 }
 
 fn per_event(duration: Duration, events: f64) -> f64 {

@@ -44,12 +44,24 @@ impl BoundContract {
 
 impl Catalog {
     pub(super) fn load_contracts(&self) -> Result<(), String> {
-        for (key, record) in self.tables.contracts.scan("").map_err(|error| error.to_string())? {
+        for (key, record) in self
+            .tables
+            .contracts
+            .scan("")
+            .map_err(|error| error.to_string())?
+        {
             let (name, version) = key.split_once('@').unwrap_or((&key, ""));
             let name = Name::new(name).map_err(|error| error.to_string())?;
-            let version: u32 = version.parse().map_err(|_| format!("contract record {key:?} has no version"))?;
-            let bound = bind(name, version, record).map_err(|problem| format!("contract {key}: {problem}"))?;
-            self.state_mut().contracts.entry(bound.name.clone()).or_default().insert(version, Arc::new(bound));
+            let version: u32 = version
+                .parse()
+                .map_err(|_| format!("contract record {key:?} has no version"))?;
+            let bound = bind(name, version, record)
+                .map_err(|problem| format!("contract {key}: {problem}"))?;
+            self.state_mut()
+                .contracts
+                .entry(bound.name.clone())
+                .or_default()
+                .insert(version, Arc::new(bound));
         }
         Ok(())
     }
@@ -57,7 +69,11 @@ impl Catalog {
     /// All contract versions, by name and version.
     #[must_use]
     pub fn contracts(&self) -> Vec<Arc<BoundContract>> {
-        self.state().contracts.values().flat_map(|versions| versions.values().cloned()).collect()
+        self.state()
+            .contracts
+            .values()
+            .flat_map(|versions| versions.values().cloned())
+            .collect()
     }
 
     /// The version that a reference (`name@version`, or `name` for the latest) means.
@@ -72,7 +88,11 @@ impl Catalog {
     ///
     /// # Errors
     /// `invalid-schema`, with the place.
-    pub fn register_contract(&self, name: &str, definition: Definition) -> Result<(Arc<BoundContract>, Put), Problem> {
+    pub fn register_contract(
+        &self,
+        name: &str,
+        definition: Definition,
+    ) -> Result<(Arc<BoundContract>, Put), Problem> {
         let _changing = self.changing();
         let name = user_name(name)?;
         let digest = definition.digest();
@@ -87,13 +107,20 @@ impl Catalog {
         if let Some(same) = same {
             return Ok((same, Put::Kept));
         }
-        let record = Record { definition, created: clock::to_text(clock::now()) };
+        let record = Record {
+            definition,
+            created: clock::to_text(clock::now()),
+        };
         let bound = Arc::new(bind(name.clone(), next, record.clone())?);
         self.tables
             .contracts
             .put(&bound.reference(), &record, meta::Durability::Sync)
             .map_err(Problem::internal)?;
-        self.state_mut().contracts.entry(name).or_default().insert(next, bound.clone());
+        self.state_mut()
+            .contracts
+            .entry(name)
+            .or_default()
+            .insert(next, bound.clone());
         Ok((bound, Put::Made))
     }
 
@@ -106,14 +133,21 @@ impl Catalog {
         let bound = self.contract(reference)?;
         let reference = bound.reference();
         let users: Vec<String> = (self.state().topics.values())
-            .filter(|topic| topic.contract().is_some_and(|used| used.reference() == reference))
+            .filter(|topic| {
+                topic
+                    .contract()
+                    .is_some_and(|used| used.reference() == reference)
+            })
             .map(|topic| topic.name.to_string())
             .collect();
         if !users.is_empty() {
             let detail = format!("contract {reference} is bound to: {}", users.join(", "));
             return Err(Problem::new(Code::ContractInUse, detail));
         }
-        self.tables.contracts.delete(&reference, meta::Durability::Sync).map_err(Problem::internal)?;
+        self.tables
+            .contracts
+            .delete(&reference, meta::Durability::Sync)
+            .map_err(Problem::internal)?;
         let mut state = self.state_mut();
         if let Some(versions) = state.contracts.get_mut(&bound.name) {
             versions.remove(&bound.version);
@@ -155,14 +189,24 @@ pub(super) fn find(state: &State, reference: &str) -> Result<Arc<BoundContract>,
     let unknown = |detail: String| Problem::new(Code::UnknownContract, detail);
     let versions = state.contracts.get(name).ok_or_else(|| {
         let known: Vec<&str> = state.contracts.keys().map(Name::as_str).collect();
-        unknown(format!("there is no contract {name:?}{}", super::topics::nearest(name, &known)))
+        unknown(format!(
+            "there is no contract {name:?}{}",
+            super::topics::nearest(name, &known)
+        ))
     })?;
     let found = match version {
         None => versions.values().next_back(),
-        Some(version) => version.parse().ok().and_then(|version: u32| versions.get(&version)),
+        Some(version) => version
+            .parse()
+            .ok()
+            .and_then(|version: u32| versions.get(&version)),
     };
     found.cloned().ok_or_else(|| {
         let known: Vec<String> = versions.keys().map(u32::to_string).collect();
-        unknown(format!("contract {name} has no version {:?}; it has {}", version.unwrap_or(""), known.join(", ")))
+        unknown(format!(
+            "contract {name} has no version {:?}; it has {}",
+            version.unwrap_or(""),
+            known.join(", ")
+        ))
     })
 }

@@ -41,7 +41,10 @@ pub struct Dedupe {
 
 impl Default for Dedupe {
     fn default() -> Self {
-        Self { max_events: 100_000, max_age_seconds: 600 }
+        Self {
+            max_events: 100_000,
+            max_age_seconds: 600,
+        }
     }
 }
 

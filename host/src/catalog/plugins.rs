@@ -53,11 +53,20 @@ pub struct RegisteredPlugin {
 
 impl Catalog {
     pub(super) fn load_plugins(&self) -> Result<(), String> {
-        for (key, record) in self.tables.plugins.scan("").map_err(|error| error.to_string())? {
+        for (key, record) in self
+            .tables
+            .plugins
+            .scan("")
+            .map_err(|error| error.to_string())?
+        {
             let path = self.plugin_folder.join(file_name(&record.digest));
-            let bytes = fs::read(&path)
-                .map_err(|error| format!("plugin {key}: cannot read {}: {error}", path.display()))?;
-            let plugin = self.engine.compile(&bytes).map_err(|error| format!("plugin {key}: {error}"))?;
+            let bytes = fs::read(&path).map_err(|error| {
+                format!("plugin {key}: cannot read {}: {error}", path.display())
+            })?;
+            let plugin = self
+                .engine
+                .compile(&bytes)
+                .map_err(|error| format!("plugin {key}: {error}"))?;
             if plugin.digest() != record.digest {
                 return Err(format!(
                     "plugin {key}: {} is damaged: its digest is {}, not {}",
@@ -69,7 +78,11 @@ impl Catalog {
             let name = Name::new(&record.name).map_err(|error| error.to_string())?;
             let version = record.version.clone();
             let registered = RegisteredPlugin { record, plugin };
-            self.state_mut().plugins.entry(name).or_default().insert(version, registered);
+            self.state_mut()
+                .plugins
+                .entry(name)
+                .or_default()
+                .insert(version, registered);
         }
         Ok(())
     }
@@ -78,7 +91,12 @@ impl Catalog {
     #[must_use]
     pub fn plugins(&self) -> Vec<PluginRecord> {
         let state = self.state();
-        state.plugins.values().flat_map(|versions| versions.values()).map(|one| one.record.clone()).collect()
+        state
+            .plugins
+            .values()
+            .flat_map(|versions| versions.values())
+            .map(|one| one.record.clone())
+            .collect()
     }
 
     /// # Errors
@@ -91,7 +109,12 @@ impl Catalog {
     ///
     /// # Errors
     /// `invalid-plugin` saying what does not fit, `version-taken`.
-    pub fn put_plugin(&self, name: &str, version: &str, bytes: &[u8]) -> Result<(PluginRecord, Put), Problem> {
+    pub fn put_plugin(
+        &self,
+        name: &str,
+        version: &str,
+        bytes: &[u8],
+    ) -> Result<(PluginRecord, Put), Problem> {
         let name = user_name(name)?;
         let version = Name::new(version)
             .map_err(|error| Problem::new(Code::InvalidName, format!("as a version: {error}")))?;
@@ -107,7 +130,11 @@ impl Catalog {
             }
             return Err(Problem::new(
                 Code::VersionTaken,
-                format!("{name}@{version} is {}; these bytes are {}", existing.record.digest, plugin.digest()),
+                format!(
+                    "{name}@{version} is {}; these bytes are {}",
+                    existing.record.digest,
+                    plugin.digest()
+                ),
             ));
         }
         let record = PluginRecord {
@@ -116,7 +143,11 @@ impl Catalog {
             digest: plugin.digest().to_owned(),
             world: plugin.world().as_str().to_owned(),
             form: plugin.form().as_str().to_owned(),
-            imports: plugin.capabilities().iter().map(ToString::to_string).collect(),
+            imports: plugin
+                .capabilities()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             size: bytes.len() as u64,
             created: clock::to_text(clock::now()),
         };
@@ -131,8 +162,15 @@ impl Catalog {
             .plugins
             .put(&record.reference(), &record, meta::Durability::Sync)
             .map_err(Problem::internal)?;
-        let registered = RegisteredPlugin { record: record.clone(), plugin };
-        self.state_mut().plugins.entry(name).or_default().insert(version.to_string(), registered);
+        let registered = RegisteredPlugin {
+            record: record.clone(),
+            plugin,
+        };
+        self.state_mut()
+            .plugins
+            .entry(name)
+            .or_default()
+            .insert(version.to_string(), registered);
         Ok((record, Put::Made))
     }
 
@@ -140,14 +178,30 @@ impl Catalog {
     ///
     /// # Errors
     /// `unknown-plugin`, `plugin-in-use`.
-    pub fn delete_plugin(&self, name: &str, version: &str, running: &[(String, Name)]) -> Result<(), Problem> {
+    pub fn delete_plugin(
+        &self,
+        name: &str,
+        version: &str,
+        running: &[(String, Name)],
+    ) -> Result<(), Problem> {
         let _changing = self.changing();
         let found = self.plugin(name, version)?;
         let reference = found.record.reference();
         let mut users: Vec<String> = (self.state().routes.iter())
-            .filter(|(_, route)| route.document.steps.iter().any(|step| step.plugin == reference))
+            .filter(|(_, route)| {
+                route
+                    .document
+                    .steps
+                    .iter()
+                    .any(|step| step.plugin == reference)
+            })
             .map(|(route, _)| route.to_string())
-            .chain(running.iter().filter(|(used, _)| *used == reference).map(|(_, route)| route.to_string()))
+            .chain(
+                running
+                    .iter()
+                    .filter(|(used, _)| *used == reference)
+                    .map(|(_, route)| route.to_string()),
+            )
             .collect();
         users.sort();
         users.dedup();
@@ -155,7 +209,10 @@ impl Catalog {
             let detail = format!("plugin {reference} is used by: {}", users.join(", "));
             return Err(Problem::new(Code::PluginInUse, detail));
         }
-        self.tables.plugins.delete(&reference, meta::Durability::Sync).map_err(Problem::internal)?;
+        self.tables
+            .plugins
+            .delete(&reference, meta::Durability::Sync)
+            .map_err(Problem::internal)?;
         let mut state = self.state_mut();
         if let Some(versions) = state.plugins.get_mut(name) {
             versions.remove(version);
@@ -164,8 +221,14 @@ impl Catalog {
             }
         }
         let digest = &found.record.digest;
-        let shared = state.plugins.values().flat_map(|versions| versions.values());
-        if !shared.into_iter().any(|other| other.record.digest == *digest) {
+        let shared = state
+            .plugins
+            .values()
+            .flat_map(|versions| versions.values());
+        if !shared
+            .into_iter()
+            .any(|other| other.record.digest == *digest)
+        {
             // Only space is lost where this fails.
             let _ = fs::remove_file(self.plugin_folder.join(file_name(digest)));
         }
@@ -176,15 +239,23 @@ impl Catalog {
 pub(super) fn find(state: &State, reference: &str) -> Result<RegisteredPlugin, Problem> {
     let unknown = |detail: String| Problem::new(Code::UnknownPlugin, detail);
     let (name, Some(version)) = split_reference(reference) else {
-        return Err(unknown(format!("{reference:?} has no version; write name@version")));
+        return Err(unknown(format!(
+            "{reference:?} has no version; write name@version"
+        )));
     };
     let versions = state.plugins.get(name).ok_or_else(|| {
         let known: Vec<&str> = state.plugins.keys().map(Name::as_str).collect();
-        unknown(format!("there is no plugin {name:?}{}", super::topics::nearest(name, &known)))
+        unknown(format!(
+            "there is no plugin {name:?}{}",
+            super::topics::nearest(name, &known)
+        ))
     })?;
     versions.get(version).cloned().ok_or_else(|| {
         let known: Vec<&str> = versions.keys().map(String::as_str).collect();
-        unknown(format!("plugin {name} has no version {version:?}; it has {}", known.join(", ")))
+        unknown(format!(
+            "plugin {name} has no version {version:?}; it has {}",
+            known.join(", ")
+        ))
     })
 }
 

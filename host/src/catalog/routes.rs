@@ -11,7 +11,9 @@ use sandbar_plugin::{Capability, InstantiateError, Limits};
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, Put, RouteDocument, State, StepDocument, invalid, plugins, topics, user_name};
+use super::{
+    Catalog, Put, RouteDocument, State, StepDocument, invalid, plugins, topics, user_name,
+};
 use crate::{
     meta,
     problem::{Code, Problem},
@@ -34,9 +36,17 @@ pub struct Route {
 
 impl Catalog {
     pub(super) fn load_routes(&self) -> Result<(), String> {
-        for (key, record) in self.tables.routes.scan("").map_err(|error| error.to_string())? {
+        for (key, record) in self
+            .tables
+            .routes
+            .scan("")
+            .map_err(|error| error.to_string())?
+        {
             let name = Name::new(&key).map_err(|error| error.to_string())?;
-            let route = Route { document: record.document, paused: record.paused };
+            let route = Route {
+                document: record.document,
+                paused: record.paused,
+            };
             self.state_mut().routes.insert(name, route);
         }
         Ok(())
@@ -57,7 +67,10 @@ impl Catalog {
             None => {
                 let known: Vec<&str> = state.routes.keys().map(Name::as_str).collect();
                 let near = topics::nearest(name, &known);
-                Err(Problem::new(Code::UnknownRoute, format!("there is no route {name:?}{near}")))
+                Err(Problem::new(
+                    Code::UnknownRoute,
+                    format!("there is no route {name:?}{near}"),
+                ))
             }
         }
     }
@@ -68,7 +81,11 @@ impl Catalog {
     /// # Errors
     /// When the document is not valid, names what there is not, grants too little, leads in a
     /// circle, or a plugin refuses its configuration.
-    pub fn put_route(&self, name: &str, document: RouteDocument) -> Result<(Name, Arc<Resolved>, Put), Problem> {
+    pub fn put_route(
+        &self,
+        name: &str,
+        document: RouteDocument,
+    ) -> Result<(Name, Arc<Resolved>, Put), Problem> {
         let _changing = self.changing();
         let name = user_name(name)?;
         check(&document)?;
@@ -81,13 +98,24 @@ impl Catalog {
         if let Some(route) = &existing
             && route.document.from != document.from
         {
-            let detail = format!("route {name} reads {}; asked for {}", route.document.from, document.from);
+            let detail = format!(
+                "route {name} reads {}; asked for {}",
+                route.document.from, document.from
+            );
             return Err(Problem::new(Code::RouteSourceFixed, detail));
         }
         try_configuration(&resolved)?;
         let paused = existing.as_ref().is_some_and(|route| route.paused);
         self.store_route(&name, Route { document, paused })?;
-        Ok((name, resolved, if existing.is_some() { Put::Kept } else { Put::Made }))
+        Ok((
+            name,
+            resolved,
+            if existing.is_some() {
+                Put::Kept
+            } else {
+                Put::Made
+            },
+        ))
     }
 
     /// # Errors
@@ -101,8 +129,14 @@ impl Catalog {
     }
 
     fn store_route(&self, name: &Name, route: Route) -> Result<(), Problem> {
-        let record = Record { document: route.document.clone(), paused: route.paused };
-        self.tables.routes.put(name.as_str(), &record, meta::Durability::Sync).map_err(Problem::internal)?;
+        let record = Record {
+            document: route.document.clone(),
+            paused: route.paused,
+        };
+        self.tables
+            .routes
+            .put(name.as_str(), &record, meta::Durability::Sync)
+            .map_err(Problem::internal)?;
         self.state_mut().routes.insert(name.clone(), route);
         Ok(())
     }
@@ -112,18 +146,30 @@ impl Catalog {
     pub fn delete_route(&self, name: &str) -> Result<(Name, Route), Problem> {
         let _changing = self.changing();
         let (name, route) = self.route(name)?;
-        self.tables.routes.delete(name.as_str(), meta::Durability::Sync).map_err(Problem::internal)?;
+        self.tables
+            .routes
+            .delete(name.as_str(), meta::Durability::Sync)
+            .map_err(Problem::internal)?;
         self.state_mut().routes.remove(&name);
         Ok((name, route))
     }
 }
 
 /// Looks up everything that the document names.
-pub(super) fn resolve(state: &State, name: &Name, document: &RouteDocument) -> Result<Resolved, Problem> {
+pub(super) fn resolve(
+    state: &State,
+    name: &Name,
+    document: &RouteDocument,
+) -> Result<Resolved, Problem> {
     let in_document = |pointer: String, problem: Problem| {
-        Problem::new(Code::InvalidDocument, format!("{pointer}: {}", problem.detail)).help(problem.code.advice())
+        Problem::new(
+            Code::InvalidDocument,
+            format!("{pointer}: {}", problem.detail),
+        )
+        .help(problem.code.advice())
     };
-    topics::find(state, document.from.as_str()).map_err(|problem| in_document("/from".into(), problem))?;
+    topics::find(state, document.from.as_str())
+        .map_err(|problem| in_document("/from".into(), problem))?;
     let mut targets = Vec::with_capacity(document.to.len());
     for (index, target) in document.to.iter().enumerate() {
         let found = topics::find(state, target.as_str());
@@ -141,7 +187,12 @@ pub(super) fn resolve(state: &State, name: &Name, document: &RouteDocument) -> R
             grants: grants(index, step)?,
         });
     }
-    Ok(Resolved { name: name.clone(), document: document.clone(), steps, targets })
+    Ok(Resolved {
+        name: name.clone(),
+        document: document.clone(),
+        steps,
+        targets,
+    })
 }
 
 fn limits(step: &StepDocument) -> Limits {
@@ -158,7 +209,9 @@ fn limits(step: &StepDocument) -> Limits {
 fn grants(index: usize, step: &StepDocument) -> Result<Vec<Capability>, Problem> {
     let parse = |(place, grant): (usize, &String)| {
         grant.parse().map_err(|_| {
-            let known = Capability::ALL.map(|capability| capability.to_string()).join(", ");
+            let known = Capability::ALL
+                .map(|capability| capability.to_string())
+                .join(", ");
             invalid(
                 &format!("/steps/{index}/grants/{place}"),
                 format_args!("{grant:?} is not a capability; there are {known}"),
@@ -175,7 +228,10 @@ fn check(document: &RouteDocument) -> Result<(), Problem> {
     let mut seen = HashSet::new();
     for (index, target) in document.to.iter().enumerate() {
         if !seen.insert(target) {
-            return Err(invalid(&format!("/to/{index}"), format_args!("{target} is named twice")));
+            return Err(invalid(
+                &format!("/to/{index}"),
+                format_args!("{target} is named twice"),
+            ));
         }
         if *target == document.from {
             return Err(circle(&[document.from.clone(), target.clone()]));
@@ -185,18 +241,30 @@ fn check(document: &RouteDocument) -> Result<(), Problem> {
         return Err(invalid("", "at most 64 targets and 16 steps"));
     }
     if document.retry.max_attempts == 0 {
-        return Err(invalid("/retry/max_attempts", "must be at least 1: the first attempt counts"));
+        return Err(invalid(
+            "/retry/max_attempts",
+            "must be at least 1: the first attempt counts",
+        ));
     }
     for (index, step) in document.steps.iter().enumerate() {
         let limits = &step.limits;
         if !(1..=60_000).contains(&limits.deadline_ms) {
-            return Err(invalid(&format!("/steps/{index}/limits/deadline_ms"), "must be within 1 to 60000"));
+            return Err(invalid(
+                &format!("/steps/{index}/limits/deadline_ms"),
+                "must be within 1 to 60000",
+            ));
         }
         if !(65_536..=1 << 30).contains(&limits.memory_bytes) {
-            return Err(invalid(&format!("/steps/{index}/limits/memory_bytes"), "must be within 65536 and 1073741824"));
+            return Err(invalid(
+                &format!("/steps/{index}/limits/memory_bytes"),
+                "must be within 65536 and 1073741824",
+            ));
         }
         if limits.output_bytes == 0 || limits.outputs_per_event == 0 {
-            return Err(invalid(&format!("/steps/{index}/limits"), "must be at least 1"));
+            return Err(invalid(
+                &format!("/steps/{index}/limits"),
+                "must be at least 1",
+            ));
         }
     }
     Ok(())
@@ -204,7 +272,11 @@ fn check(document: &RouteDocument) -> Result<(), Problem> {
 
 /// Refuses a route that leads back to its source through others.
 fn check_circle(state: &State, name: &Name, document: &RouteDocument) -> Result<(), Problem> {
-    let others = state.routes.iter().filter(|(other, _)| *other != name).map(|(_, route)| &route.document);
+    let others = state
+        .routes
+        .iter()
+        .filter(|(other, _)| *other != name)
+        .map(|(_, route)| &route.document);
     let mut edges: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
     for route in others.chain([document]) {
         edges.entry(&route.from).or_default().extend(&route.to);
@@ -243,14 +315,17 @@ fn circle(path: &[Name]) -> Problem {
 /// Instantiates each step once, so that what cannot run is refused now and not at the first event.
 fn try_configuration(route: &Resolved) -> Result<(), Problem> {
     for (index, step) in route.steps.iter().enumerate() {
-        step.plugin.instantiate(&step.config, step.limits, &step.grants).map(drop).map_err(|error| {
-            let code = match &error {
-                InstantiateError::GrantMissing(_) => Code::GrantMissing,
-                InstantiateError::ConfigRefused(_) => Code::PluginConfigRefused,
-                _ => Code::InvalidPlugin,
-            };
-            Problem::new(code, format!("/steps/{index}: {}: {error}", step.reference))
-        })?;
+        step.plugin
+            .instantiate(&step.config, step.limits, &step.grants)
+            .map(drop)
+            .map_err(|error| {
+                let code = match &error {
+                    InstantiateError::GrantMissing(_) => Code::GrantMissing,
+                    InstantiateError::ConfigRefused(_) => Code::PluginConfigRefused,
+                    _ => Code::InvalidPlugin,
+                };
+                Problem::new(code, format!("/steps/{index}: {}: {error}", step.reference))
+            })?;
     }
     Ok(())
 }

@@ -5,7 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sandbar_types::{Name, PartitionId};
 use serde::{Deserialize, Serialize};
 
-use super::{BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, State, TopicDocument, invalid, user_name};
+use super::{
+    BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, State, TopicDocument, invalid,
+    user_name,
+};
 use crate::{
     meta,
     problem::{Code, Problem},
@@ -40,7 +43,11 @@ struct Settings {
 impl Topic {
     fn new(name: Name, document: TopicDocument, contract: Option<Arc<BoundContract>>) -> Self {
         let partitions = document.partitions;
-        Self { name, partitions, settings: RwLock::new(Settings { document, contract }) }
+        Self {
+            name,
+            partitions,
+            settings: RwLock::new(Settings { document, contract }),
+        }
     }
 
     fn settings(&self) -> std::sync::RwLockReadGuard<'_, Settings> {
@@ -80,7 +87,9 @@ impl Topic {
     pub fn retention(&self) -> sandbar_log::Retention {
         let retention = self.settings().document.retention;
         sandbar_log::Retention {
-            max_age_ms: retention.max_age_seconds.map(|seconds| seconds.saturating_mul(1000)),
+            max_age_ms: retention
+                .max_age_seconds
+                .map(|seconds| seconds.saturating_mul(1000)),
             max_bytes: retention.max_bytes,
         }
     }
@@ -89,19 +98,28 @@ impl Topic {
     #[must_use]
     pub fn partition_ids(&self) -> Vec<PartitionId> {
         let numbers = 0..self.partitions;
-        numbers.map(|partition| PartitionId::new(self.name.clone(), partition)).collect()
+        numbers
+            .map(|partition| PartitionId::new(self.name.clone(), partition))
+            .collect()
     }
 }
 
 impl Catalog {
     pub(super) fn load_topics(&self) -> Result<(), String> {
-        for (key, record) in self.tables.topics.scan("").map_err(|error| error.to_string())? {
+        for (key, record) in self
+            .tables
+            .topics
+            .scan("")
+            .map_err(|error| error.to_string())?
+        {
             let name = Name::new(&key).map_err(|error| error.to_string())?;
             if record.deleting {
-                self.finish_deletion(&name).map_err(|problem| problem.to_string())?;
+                self.finish_deletion(&name)
+                    .map_err(|problem| problem.to_string())?;
                 continue;
             }
-            self.create_partitions(&name, record.document.partitions).map_err(|problem| problem.to_string())?;
+            self.create_partitions(&name, record.document.partitions)
+                .map_err(|problem| problem.to_string())?;
             let contract = match &record.document.contract {
                 None => None,
                 Some(reference) => {
@@ -114,9 +132,16 @@ impl Catalog {
         }
         let dead_letters = Name::new(DEAD_LETTERS).map_err(|error| error.to_string())?;
         if !self.state().topics.contains_key(&dead_letters) {
-            let dedupe = Dedupe { max_events: 0, max_age_seconds: 0 };
-            let document = TopicDocument { dedupe, ..TopicDocument::default() };
-            self.store_topic(&dead_letters, document, None).map_err(|problem| problem.to_string())?;
+            let dedupe = Dedupe {
+                max_events: 0,
+                max_age_seconds: 0,
+            };
+            let document = TopicDocument {
+                dedupe,
+                ..TopicDocument::default()
+            };
+            self.store_topic(&dead_letters, document, None)
+                .map_err(|problem| problem.to_string())?;
         }
         Ok(())
     }
@@ -137,17 +162,25 @@ impl Catalog {
     ///
     /// # Errors
     /// When the document is not valid, names a contract that there is not, or changes what is fixed.
-    pub fn put_topic(&self, name: &str, mut document: TopicDocument) -> Result<(Arc<Topic>, Put), Problem> {
+    pub fn put_topic(
+        &self,
+        name: &str,
+        mut document: TopicDocument,
+    ) -> Result<(Arc<Topic>, Put), Problem> {
         let _changing = self.changing();
         let name = user_name(name)?;
         check(&document)?;
         let contract = match &document.contract {
             None => None,
             Some(reference) => {
-                let found = super::contracts::find(&self.state(), reference).map_err(|problem| {
-                    Problem::new(Code::InvalidDocument, format!("/contract: {}", problem.detail))
+                let found =
+                    super::contracts::find(&self.state(), reference).map_err(|problem| {
+                        Problem::new(
+                            Code::InvalidDocument,
+                            format!("/contract: {}", problem.detail),
+                        )
                         .help(Code::UnknownContract.advice())
-                })?;
+                    })?;
                 document.contract = Some(found.reference());
                 Some(found)
             }
@@ -158,11 +191,21 @@ impl Catalog {
         {
             return Err(Problem::new(
                 Code::PartitionsFixed,
-                format!("topic {name} has {} partitions; asked for {}", topic.partitions, document.partitions),
+                format!(
+                    "topic {name} has {} partitions; asked for {}",
+                    topic.partitions, document.partitions
+                ),
             ));
         }
         let topic = self.store_topic(&name, document, contract)?;
-        Ok((topic, if existing.is_some() { Put::Kept } else { Put::Made }))
+        Ok((
+            topic,
+            if existing.is_some() {
+                Put::Kept
+            } else {
+                Put::Made
+            },
+        ))
     }
 
     fn store_topic(
@@ -172,11 +215,20 @@ impl Catalog {
         contract: Option<Arc<BoundContract>>,
     ) -> Result<Arc<Topic>, Problem> {
         self.create_partitions(name, document.partitions)?;
-        let record = Record { document: document.clone(), deleting: false };
-        self.tables.topics.put(name.as_str(), &record, meta::Durability::Sync).map_err(Problem::internal)?;
+        let record = Record {
+            document: document.clone(),
+            deleting: false,
+        };
+        self.tables
+            .topics
+            .put(name.as_str(), &record, meta::Durability::Sync)
+            .map_err(Problem::internal)?;
         let mut state = self.state_mut();
         if let Some(topic) = state.topics.get(name) {
-            *topic.settings.write().unwrap_or_else(PoisonError::into_inner) = Settings { document, contract };
+            *topic
+                .settings
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = Settings { document, contract };
             return Ok(topic.clone());
         }
         let topic = Arc::new(Topic::new(name.clone(), document, contract));
@@ -186,10 +238,14 @@ impl Catalog {
 
     fn create_partitions(&self, name: &Name, partitions: u32) -> Result<(), Problem> {
         for partition in 0..partitions {
-            self.log.create(&PartitionId::new(name.clone(), partition)).map_err(|error| match error {
-                sandbar_log::Error::Full { .. } => Problem::new(Code::StorageFull, error.to_string()),
-                other => Problem::internal(other),
-            })?;
+            self.log
+                .create(&PartitionId::new(name.clone(), partition))
+                .map_err(|error| match error {
+                    sandbar_log::Error::Full { .. } => {
+                        Problem::new(Code::StorageFull, error.to_string())
+                    }
+                    other => Problem::internal(other),
+                })?;
         }
         Ok(())
     }
@@ -203,14 +259,19 @@ impl Catalog {
         let topic = self.topic(name)?;
         user_name(name)?;
         let users: Vec<String> = (self.state().routes.iter())
-            .filter(|(_, route)| route.document.from == topic.name || route.document.to.contains(&topic.name))
+            .filter(|(_, route)| {
+                route.document.from == topic.name || route.document.to.contains(&topic.name)
+            })
             .map(|(route, _)| route.to_string())
             .collect();
         if !users.is_empty() {
             let detail = format!("topic {name} is read or written by: {}", users.join(", "));
             return Err(Problem::new(Code::TopicInUse, detail));
         }
-        let record = Record { document: topic.document(), deleting: true };
+        let record = Record {
+            document: topic.document(),
+            deleting: true,
+        };
         self.tables
             .topics
             .put(topic.name.as_str(), &record, meta::Durability::Sync)
@@ -225,20 +286,28 @@ impl Catalog {
                 self.log.delete(&partition).map_err(Problem::internal)?;
             }
         }
-        self.tables.topics.delete(name.as_str(), meta::Durability::Sync).map_err(Problem::internal)
+        self.tables
+            .topics
+            .delete(name.as_str(), meta::Durability::Sync)
+            .map_err(Problem::internal)
     }
 }
 
 pub(super) fn find(state: &State, name: &str) -> Result<Arc<Topic>, Problem> {
     state.topics.get(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = state.topics.keys().map(Name::as_str).collect();
-        Problem::new(Code::UnknownTopic, format!("there is no topic {name:?}{}", nearest(name, &known)))
+        Problem::new(
+            Code::UnknownTopic,
+            format!("there is no topic {name:?}{}", nearest(name, &known)),
+        )
     })
 }
 
 /// `; did you mean …?` where a known name is near.
 pub(super) fn nearest(name: &str, known: &[&str]) -> String {
-    let scored = known.iter().map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
+    let scored = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
     match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((score, candidate)) if score > 0.8 => format!("; did you mean {candidate:?}?"),
         _ => String::new(),
@@ -247,14 +316,26 @@ pub(super) fn nearest(name: &str, known: &[&str]) -> String {
 
 fn check(document: &TopicDocument) -> Result<(), Problem> {
     if !(1..=MOST_PARTITIONS).contains(&document.partitions) {
-        return Err(invalid("/partitions", format_args!("{} is not within 1 to {MOST_PARTITIONS}", document.partitions)));
+        return Err(invalid(
+            "/partitions",
+            format_args!(
+                "{} is not within 1 to {MOST_PARTITIONS}",
+                document.partitions
+            ),
+        ));
     }
     if !(1..=MOST_EVENT_BYTES).contains(&document.max_event_bytes) {
-        let reason = format!("{} is not within 1 to {MOST_EVENT_BYTES}", document.max_event_bytes);
+        let reason = format!(
+            "{} is not within 1 to {MOST_EVENT_BYTES}",
+            document.max_event_bytes
+        );
         return Err(invalid("/max_event_bytes", reason));
     }
     if document.dedupe.max_events > 10_000_000 {
-        return Err(invalid("/dedupe/max_events", "at most 10000000: each takes some 60 bytes of memory"));
+        return Err(invalid(
+            "/dedupe/max_events",
+            "at most 10000000: each takes some 60 bytes of memory",
+        ));
     }
     Ok(())
 }

@@ -21,8 +21,14 @@ pub(super) struct Client {
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The hub refused: a problem document, or whatever it sent.
-    Refused { status: StatusCode, problem: Value },
-    Unreachable { url: String, reason: String },
+    Refused {
+        status: StatusCode,
+        problem: Value,
+    },
+    Unreachable {
+        url: String,
+        reason: String,
+    },
     /// Something on this side.
     Local(String),
     /// `apply --dry-run --exit-code` found changes.
@@ -49,12 +55,18 @@ impl Failure {
             }
             Self::Unreachable { url, reason } => {
                 eprintln!("sandbar: no hub answers at {url}: {reason}");
-                eprintln!("  start one with 'sandbar serve', or name another with --url or SANDBAR_URL");
+                eprintln!(
+                    "  start one with 'sandbar serve', or name another with --url or SANDBAR_URL"
+                );
                 ExitCode::from(3)
             }
             Self::Refused { status, problem } => {
                 eprintln!("sandbar: {}", problem_text(*status, problem));
-                ExitCode::from(if *status == StatusCode::NOT_FOUND { 4 } else { 1 })
+                ExitCode::from(if *status == StatusCode::NOT_FOUND {
+                    4
+                } else {
+                    1
+                })
             }
         }
     }
@@ -66,9 +78,17 @@ fn problem_text(status: StatusCode, problem: &Value) -> String {
     if field("title").is_empty() {
         return format!("the hub answered {status}");
     }
-    let mut text = format!("{} ({})\n  {}", field("title"), status.as_u16(), field("detail"));
+    let mut text = format!(
+        "{} ({})\n  {}",
+        field("title"),
+        status.as_u16(),
+        field("detail")
+    );
     for place in problem["errors"].as_array().into_iter().flatten() {
-        let index = place["index"].as_u64().map(|index| format!("event {index} ")).unwrap_or_default();
+        let index = place["index"]
+            .as_u64()
+            .map(|index| format!("event {index} "))
+            .unwrap_or_default();
         let pointer = place["pointer"].as_str().unwrap_or_default();
         let reason = place["reason"].as_str().unwrap_or_default();
         text.push_str(&format!("\n  - {index}{pointer}: {reason}"));
@@ -81,10 +101,16 @@ fn problem_text(status: StatusCode, problem: &Value) -> String {
 
 impl Client {
     pub(super) fn new(url: &str, json: bool) -> Self {
-        let built = reqwest::blocking::Client::builder().timeout(Duration::from_secs(120)).build();
+        let built = reqwest::blocking::Client::builder()
+            .timeout(Duration::from_secs(120))
+            .build();
         // Building fails only where there are no system resources at all; the default says so then.
         let http = built.unwrap_or_default();
-        Self { http, url: url.trim_end_matches('/').to_owned(), json }
+        Self {
+            http,
+            url: url.trim_end_matches('/').to_owned(),
+            json,
+        }
     }
 
     /// A request to `path`, which starts with `/`.
@@ -94,7 +120,10 @@ impl Client {
 
     /// A request that may take for ever.
     pub(super) fn endless(&self, path: &str) -> Result<RequestBuilder, Failure> {
-        let http = reqwest::blocking::Client::builder().timeout(None).build().map_err(Failure::local)?;
+        let http = reqwest::blocking::Client::builder()
+            .timeout(None)
+            .build()
+            .map_err(Failure::local)?;
         Ok(http.get(format!("{}{path}", self.url)))
     }
 
@@ -120,7 +149,8 @@ impl Client {
         if body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&body).map_err(|error| Failure::local(format!("the hub's answer is not JSON: {error}")))
+        serde_json::from_str(&body)
+            .map_err(|error| Failure::local(format!("the hub's answer is not JSON: {error}")))
     }
 
     /// Sends; refusals become failures.
@@ -163,16 +193,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes).map_err(Failure::local)?;
         return Ok(bytes);
     }
-    std::fs::read(path).map_err(|error| Failure::local(format!("cannot read {}: {error}", path.display())))
+    std::fs::read(path)
+        .map_err(|error| Failure::local(format!("cannot read {}: {error}", path.display())))
 }
 
 /// Reads a JSON file.
 pub(super) fn read_json(path: &Path) -> Result<Value, Failure> {
     let bytes = read(path)?;
-    serde_json::from_slice(&bytes).map_err(|error| Failure::local(format!("{}: {error}", path.display())))
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::local(format!("{}: {error}", path.display())))
 }
 
 /// `name@version` in two.
 pub(super) fn split_version(reference: &str) -> Result<(&str, &str), Failure> {
-    reference.split_once('@').ok_or_else(|| Failure::local(format!("{reference:?} has no version; write NAME@VERSION")))
+    reference
+        .split_once('@')
+        .ok_or_else(|| Failure::local(format!("{reference:?} has no version; write NAME@VERSION")))
 }

@@ -34,21 +34,33 @@ pub(super) enum ContractCommand {
 
 pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
     match command {
-        ContractCommand::Push { name, schema, types, description } => {
+        ContractCommand::Push {
+            name,
+            schema,
+            types,
+            description,
+        } => {
             let mut definition = json!({"schema": read_json(schema)?, "description": description});
             if let Some(types) = types {
                 definition["types"] = read_json(types)?;
             }
             let answer = client.post(&format!("/v1/contracts/{name}/versions"), &definition)?;
             client.print(&answer, |answer| {
-                println!("{}@{}  {}", table::cell(&answer["name"]), answer["version"], table::cell(&answer["digest"]));
+                println!(
+                    "{}@{}  {}",
+                    table::cell(&answer["name"]),
+                    answer["version"],
+                    table::cell(&answer["digest"])
+                );
             });
         }
         ContractCommand::List => {
             let answer = client.get("/v1/contracts")?;
             client.print(&answer, |answer| {
                 let each = answer["contracts"].as_array().into_iter().flatten();
-                let rows: Vec<_> = each.map(|one| vec![table::cell(&one["name"]), table::cell(&one["versions"])]).collect();
+                let rows: Vec<_> = each
+                    .map(|one| vec![table::cell(&one["name"]), table::cell(&one["versions"])])
+                    .collect();
                 table::print(&["contract", "versions"], &rows);
             });
         }
@@ -69,7 +81,10 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
             let results = answer["results"].as_array().into_iter().flatten();
             let bad = results.filter(|one| one["valid"] == false).count();
             if bad > 0 {
-                return Err(Failure::local(format!("{bad} of {} events do not fit", events.len())));
+                return Err(Failure::local(format!(
+                    "{bad} of {} events do not fit",
+                    events.len()
+                )));
             }
         }
     }
@@ -79,7 +94,9 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
 /// The version that is named, or the latest.
 fn version_of<'a>(client: &Client, contract: &'a str) -> Result<(&'a str, u64), Failure> {
     if let Some((name, version)) = contract.split_once('@') {
-        let version = version.parse().map_err(|_| Failure::local(format!("{version:?} is not a version number")))?;
+        let version = version
+            .parse()
+            .map_err(|_| Failure::local(format!("{version:?} is not a version number")))?;
         return Ok((name, version));
     }
     let answer = client.get(&format!("/v1/contracts/{contract}/versions"))?;
@@ -90,9 +107,21 @@ fn version_of<'a>(client: &Client, contract: &'a str) -> Result<(&'a str, u64), 
 
 fn show_check(answer: &Value) {
     for result in answer["results"].as_array().into_iter().flatten() {
-        println!("event {}: {}", result["index"], if result["valid"] == true { "fits" } else { "does not fit" });
+        println!(
+            "event {}: {}",
+            result["index"],
+            if result["valid"] == true {
+                "fits"
+            } else {
+                "does not fit"
+            }
+        );
         for violation in result["violations"].as_array().into_iter().flatten() {
-            println!("  {}: {}", table::cell(&violation["pointer"]), table::cell(&violation["reason"]));
+            println!(
+                "  {}: {}",
+                table::cell(&violation["pointer"]),
+                table::cell(&violation["reason"])
+            );
         }
     }
 }

@@ -32,14 +32,34 @@ pub(super) struct ListArgs {
 pub(super) fn run(client: &Client, command: &DeadLetterCommand) -> Outcome {
     let DeadLetterCommand::List(list) = command;
     let mut query: Vec<(&str, String)> = vec![("limit", list.limit.to_string())];
-    let given = [("route", &list.route), ("cause", &list.cause), ("topic", &list.topic)];
-    query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    let given = [
+        ("route", &list.route),
+        ("cause", &list.cause),
+        ("topic", &list.topic),
+    ];
+    query.extend(
+        given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?))),
+    );
     query.extend(list.after.map(|after| ("after", after.to_string())));
-    let request = client.request(reqwest::Method::GET, "/v1/dead-letters").query(&query);
+    let request = client
+        .request(reqwest::Method::GET, "/v1/dead-letters")
+        .query(&query);
     let answer: Result<Value, Failure> = client.answer(request);
     client.print(&answer?, |answer| {
-        let rows: Vec<_> = answer["dead_letters"].as_array().into_iter().flatten().map(row).collect();
-        table::print(&["time", "route", "plugin", "cause", "attempts", "origin", "reason"], &rows);
+        let rows: Vec<_> = answer["dead_letters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(row)
+            .collect();
+        table::print(
+            &[
+                "time", "route", "plugin", "cause", "attempts", "origin", "reason",
+            ],
+            &rows,
+        );
         if let Some(next) = answer["next"].as_str() {
             println!("there are more: --after {next}");
         }
@@ -56,7 +76,12 @@ fn row(letter: &Value) -> Vec<String> {
         table::cell(&letter["plugin"]),
         table::cell(&letter["cause"]),
         table::cell(&letter["attempts"]),
-        format!("{}/{}/{}", table::cell(&origin["topic"]), origin["partition"], origin["offset"]),
+        format!(
+            "{}/{}/{}",
+            table::cell(&origin["topic"]),
+            origin["partition"],
+            origin["offset"]
+        ),
         reason.lines().next().unwrap_or_default().to_owned(),
     ]
 }

@@ -50,7 +50,10 @@ pub(super) fn serve(args: ServeArgs) -> ExitCode {
         data: args.data,
         listen: args.listen,
         allow_open: args.allow_open,
-        api: config::Api { max_body_bytes: args.max_body_bytes, ..config::Api::default() },
+        api: config::Api {
+            max_body_bytes: args.max_body_bytes,
+            ..config::Api::default()
+        },
         segment_bytes: args.segment_bytes.max(64 * 1024),
         worker_threads: args.worker_threads.unwrap_or(cores).max(1),
     };
@@ -85,7 +88,10 @@ pub(super) fn log(command: &LogCommand, json: bool) -> Outcome {
     };
     let folder = data.join("log");
     if !folder.is_dir() {
-        return Err(Failure::local(format!("{} holds no log; name the hub's data folder with --data", data.display())));
+        return Err(Failure::local(format!(
+            "{} holds no log; name the hub's data folder with --data",
+            data.display()
+        )));
     }
     // No hub may write meanwhile.
     let _lock = crate::hub::lock(&data.join("LOCK"), data).map_err(Failure::local)?;
@@ -97,14 +103,56 @@ pub(super) fn log(command: &LogCommand, json: bool) -> Outcome {
     };
     let report = report.map_err(Failure::local)?;
     if json {
-        println!("{}", serde_json::to_string(&report).map_err(Failure::local)?);
+        println!(
+            "{}",
+            serde_json::to_string(&report).map_err(Failure::local)?
+        );
     } else {
-        print!("{report}");
+        show(&report);
     }
     if report.is_sound() || (repair && !dry_run) {
         return Ok(());
     }
-    Err(Failure::local("the log is damaged; 'sandbar log repair' cuts the damage out (try --dry-run first)"))
+    Err(Failure::local(
+        "the log is damaged; 'sandbar log repair' cuts the damage out (try --dry-run first)",
+    ))
+}
+
+fn show(report: &sandbar_log::Report) {
+    for one in &report.partitions {
+        println!(
+            "{}: {} segments, {} frames, {} records, offsets {} to {}",
+            one.partition, one.segments, one.frames, one.records, one.earliest, one.tail
+        );
+        for gap in &one.gaps {
+            println!(
+                "  offsets {} to {} were given up by an earlier repair",
+                gap.start, gap.end
+            );
+        }
+        for damage in &one.damage {
+            println!(
+                "  DAMAGED {} bytes {} to {}: {}",
+                damage.file, damage.bytes.start, damage.bytes.end, damage.detail
+            );
+            if damage.lost.is_empty() {
+                println!("    no acknowledged record is lost, as far as can be told");
+            } else {
+                println!(
+                    "    lost: offsets {} to {} (the last not included)",
+                    damage.lost.start, damage.lost.end
+                );
+            }
+        }
+    }
+    println!(
+        "{}",
+        if report.is_sound() {
+            "sound"
+        } else {
+            "damaged"
+        }
+    );
 }
 
 #[derive(Debug, Args)]

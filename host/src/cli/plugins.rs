@@ -56,7 +56,12 @@ pub(super) fn run(client: &Client, command: &PluginCommand) -> Outcome {
         PluginCommand::List => {
             let answer = client.get("/v1/plugins")?;
             client.print(&answer, |answer| {
-                let rows: Vec<_> = answer["plugins"].as_array().into_iter().flatten().map(row).collect();
+                let rows: Vec<_> = answer["plugins"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(row)
+                    .collect();
                 table::print(HEAD, &rows);
             });
         }
@@ -64,9 +69,14 @@ pub(super) fn run(client: &Client, command: &PluginCommand) -> Outcome {
             let answer = client.get(&path(plugin)?)?;
             client.print(&answer, |answer| println!("{answer:#}"));
         }
-        PluginCommand::Try { plugin, events, config, targets } => {
-            let config: Value =
-                serde_json::from_str(config).map_err(|error| Failure::local(format!("--config is not JSON: {error}")))?;
+        PluginCommand::Try {
+            plugin,
+            events,
+            config,
+            targets,
+        } => {
+            let config: Value = serde_json::from_str(config)
+                .map_err(|error| Failure::local(format!("--config is not JSON: {error}")))?;
             let events = match read_json(events)? {
                 Value::Array(events) => events,
                 one => vec![one],
@@ -83,9 +93,17 @@ pub(super) fn run(client: &Client, command: &PluginCommand) -> Outcome {
 }
 
 /// Uploads bytes as `name@version`.
-pub(super) fn push(client: &Client, plugin: &str, bytes: Vec<u8>) -> Result<Value, Failure> {
+pub(in crate::cli) fn push(
+    client: &Client,
+    plugin: &str,
+    bytes: Vec<u8>,
+) -> Result<Value, Failure> {
     let request = client.request(Method::PUT, &path(plugin)?);
-    client.answer(request.header("content-type", "application/wasm").body(bytes))
+    client.answer(
+        request
+            .header("content-type", "application/wasm")
+            .body(bytes),
+    )
 }
 
 fn path(plugin: &str) -> Result<String, Failure> {
@@ -93,11 +111,17 @@ fn path(plugin: &str) -> Result<String, Failure> {
     Ok(format!("/v1/plugins/{name}/versions/{version}"))
 }
 
-const HEAD: &[&str] = &["plugin", "world", "form", "imports", "size", "digest", "created"];
+const HEAD: &[&str] = &[
+    "plugin", "world", "form", "imports", "size", "digest", "created",
+];
 
 fn row(plugin: &Value) -> Vec<String> {
     vec![
-        format!("{}@{}", table::cell(&plugin["name"]), table::cell(&plugin["version"])),
+        format!(
+            "{}@{}",
+            table::cell(&plugin["name"]),
+            table::cell(&plugin["version"])
+        ),
         table::cell(&plugin["world"]),
         table::cell(&plugin["form"]),
         table::cell(&plugin["imports"]),
@@ -111,14 +135,29 @@ fn show_trial(answer: &Value) {
     for result in answer["results"].as_array().into_iter().flatten() {
         let reason = table::cell(&result["reason"]);
         let colon = if reason.is_empty() { "" } else { ": " };
-        println!("{}  {}{colon}{reason}", table::cell(&result["id"]), table::cell(&result["verdict"]));
+        println!(
+            "{}  {}{colon}{reason}",
+            table::cell(&result["id"]),
+            table::cell(&result["verdict"])
+        );
         for output in result["outputs"].as_array().into_iter().flatten() {
-            println!("  → {}  {}", table::cell(&output["target"]), output["event"]);
+            println!(
+                "  → {}  {}",
+                table::cell(&output["target"]),
+                output["event"]
+            );
         }
     }
     for line in answer["logs"].as_array().into_iter().flatten() {
-        println!("log {}: {}", table::cell(&line["level"]), table::cell(&line["message"]));
+        println!(
+            "log {}: {}",
+            table::cell(&line["level"]),
+            table::cell(&line["message"])
+        );
     }
     let micros = answer["time_ns"].as_u64().unwrap_or(0) / 1000;
-    println!("{micros} µs, {} KiB of memory", answer["memory_bytes"].as_u64().unwrap_or(0) / 1024);
+    println!(
+        "{micros} µs, {} KiB of memory",
+        answer["memory_bytes"].as_u64().unwrap_or(0) / 1024
+    );
 }

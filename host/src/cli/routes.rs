@@ -33,8 +33,18 @@ pub(super) fn run(client: &Client, command: &RouteCommand) -> Outcome {
         RouteCommand::List => {
             let answer = client.get("/v1/routes")?;
             client.print(&answer, |answer| {
-                let rows: Vec<_> = answer["routes"].as_array().into_iter().flatten().map(row).collect();
-                table::print(&["route", "from", "to", "state", "lag", "read", "emitted", "dropped", "dead"], &rows);
+                let rows: Vec<_> = answer["routes"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(row)
+                    .collect();
+                table::print(
+                    &[
+                        "route", "from", "to", "state", "lag", "read", "emitted", "dropped", "dead",
+                    ],
+                    &rows,
+                );
             });
         }
         RouteCommand::Show { route } => {
@@ -61,7 +71,12 @@ pub(super) fn run(client: &Client, command: &RouteCommand) -> Outcome {
 }
 
 fn sum(counts: &Value) -> u64 {
-    counts.as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum()
+    counts
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, count)| count.as_u64())
+        .sum()
 }
 
 fn row(route: &Value) -> Vec<String> {
@@ -90,7 +105,11 @@ fn show(route: &Value) {
         println!("step     {}", table::cell(&step["plugin"]));
     }
     println!("to       {}", table::cell(&route["to"]));
-    println!("state    {} {}", table::cell(&status["state"]), table::cell(&status["detail"]));
+    println!(
+        "state    {} {}",
+        table::cell(&status["state"]),
+        table::cell(&status["detail"])
+    );
     println!("running  {}", table::cell(&status["active"]));
     let counts = &status["counts"];
     println!(
@@ -104,6 +123,8 @@ fn show(route: &Value) {
     }
     let names = ["partition", "next", "tail", "lag", "waiting"];
     let lanes = status["partitions"].as_array().into_iter().flatten();
-    let rows: Vec<_> = lanes.map(|lane| names.map(|name| table::cell(&lane[name])).to_vec()).collect();
+    let rows: Vec<_> = lanes
+        .map(|lane| names.map(|name| table::cell(&lane[name])).to_vec())
+        .collect();
     table::print(&names, &rows);
 }

@@ -25,7 +25,10 @@ fn render(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 fn line(widths: &[usize], cells: impl Iterator<Item = String>) -> String {
-    let padded = widths.iter().zip(cells).map(|(&width, cell)| format!("{cell:<width$}"));
+    let padded = widths
+        .iter()
+        .zip(cells)
+        .map(|(&width, cell)| format!("{cell:<width$}"));
     let joined: Vec<String> = padded.collect();
     format!("{}\n", joined.join("  ").trim_end())
 }
@@ -42,7 +45,10 @@ pub(super) fn cell(value: &Value) -> String {
 
 /// A digest short enough for a table.
 pub(super) fn short_digest(value: &Value) -> String {
-    let text = value.as_str().unwrap_or_default().trim_start_matches("sha256:");
+    let text = value
+        .as_str()
+        .unwrap_or_default()
+        .trim_start_matches("sha256:");
     text.chars().take(12).collect()
 }
 
@@ -52,8 +58,14 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = vec![vec!["a".into(), "1".into()], vec!["longer".into(), "22".into()]];
-        assert_eq!(render(&["name", "n"], &rows), "NAME    N\na       1\nlonger  22\n");
+        let rows = vec![
+            vec!["a".into(), "1".into()],
+            vec!["longer".into(), "22".into()],
+        ];
+        assert_eq!(
+            render(&["name", "n"], &rows),
+            "NAME    N\na       1\nlonger  22\n"
+        );
         assert_eq!(render(&["name"], &[]), "(none)\n");
     }
 }

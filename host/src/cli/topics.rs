@@ -42,8 +42,23 @@ pub(super) fn run(client: &Client, command: &TopicCommand) -> Outcome {
         TopicCommand::List => {
             let answer = client.get("/v1/topics")?;
             client.print(&answer, |answer| {
-                let rows: Vec<_> = answer["topics"].as_array().into_iter().flatten().map(row).collect();
-                table::print(&["topic", "partitions", "events", "bytes", "contract", "status"], &rows);
+                let rows: Vec<_> = answer["topics"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(row)
+                    .collect();
+                table::print(
+                    &[
+                        "topic",
+                        "partitions",
+                        "events",
+                        "bytes",
+                        "contract",
+                        "status",
+                    ],
+                    &rows,
+                );
             });
         }
         TopicCommand::Show { topic } => {
@@ -73,7 +88,8 @@ impl CreateArgs {
         set("contract", self.contract.clone().map(Value::from));
         set("durability", self.durability.clone().map(Value::from));
         if self.max_age_seconds.is_some() || self.max_bytes.is_some() {
-            let retention = json!({"max_age_seconds": self.max_age_seconds, "max_bytes": self.max_bytes});
+            let retention =
+                json!({"max_age_seconds": self.max_age_seconds, "max_bytes": self.max_bytes});
             set("retention", Some(retention));
         }
         Value::Object(document)
@@ -81,19 +97,33 @@ impl CreateArgs {
 }
 
 fn partitions(topic: &Value) -> impl Iterator<Item = &Value> {
-    topic["state"]["partitions"].as_array().into_iter().flatten()
+    topic["state"]["partitions"]
+        .as_array()
+        .into_iter()
+        .flatten()
 }
 
 fn row(topic: &Value) -> Vec<String> {
-    let sum = |field: &str| partitions(topic).map(|one| one[field].as_u64().unwrap_or(0)).sum::<u64>();
-    let troubles: Vec<String> = partitions(topic).map(|one| table::cell(&one["status"])).filter(|s| s != "ok").collect();
+    let sum = |field: &str| {
+        partitions(topic)
+            .map(|one| one[field].as_u64().unwrap_or(0))
+            .sum::<u64>()
+    };
+    let troubles: Vec<String> = partitions(topic)
+        .map(|one| table::cell(&one["status"]))
+        .filter(|s| s != "ok")
+        .collect();
     vec![
         table::cell(&topic["name"]),
         table::cell(&topic["partitions"]),
         (sum("tail") - sum("earliest")).to_string(),
         sum("bytes").to_string(),
         table::cell(&topic["contract"]),
-        if troubles.is_empty() { "ok".into() } else { troubles.join("; ") },
+        if troubles.is_empty() {
+            "ok".into()
+        } else {
+            troubles.join("; ")
+        },
     ]
 }
 
@@ -103,7 +133,11 @@ fn show(topic: &Value) {
     println!("durability  {}", table::cell(&topic["durability"]));
     println!("retention   {}", topic["retention"]);
     println!("dedupe      {}", topic["dedupe"]);
-    let cells = |one: &Value| ["partition", "earliest", "tail", "bytes", "status"].map(|name| table::cell(&one[name])).to_vec();
+    let cells = |one: &Value| {
+        ["partition", "earliest", "tail", "bytes", "status"]
+            .map(|name| table::cell(&one[name]))
+            .to_vec()
+    };
     let rows: Vec<_> = partitions(topic).map(cells).collect();
     table::print(&["partition", "earliest", "tail", "bytes", "status"], &rows);
 }

@@ -27,7 +27,10 @@ impl Definition {
     #[must_use]
     pub fn digest(&self) -> String {
         let mut canonical = String::new();
-        write_canonical(&serde_json::to_value(self).unwrap_or_default(), &mut canonical);
+        write_canonical(
+            &serde_json::to_value(self).unwrap_or_default(),
+            &mut canonical,
+        );
         let hash = Sha256::digest(canonical.as_bytes());
         let mut digest = String::from("sha256:");
         for byte in hash {

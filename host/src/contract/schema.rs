@@ -26,7 +26,8 @@ impl Document {
         }
         let draft = Draft::default().detect(schema);
         if let (Draft::Unknown, Some(named)) = (draft, schema.get("$schema")) {
-            let reason = format!("{named} is not known; draft-04, -06, -07, 2019-09 and 2020-12 are");
+            let reason =
+                format!("{named} is not known; draft-04, -06, -07, 2019-09 and 2020-12 are");
             return Err(invalid("/schema/$schema".to_owned(), reason));
         }
         if let Err(error) = jsonschema::meta::validate(schema) {
@@ -72,14 +73,21 @@ const FRAGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERI
 pub(super) fn pointer_of(reference: &str) -> Result<String, String> {
     let pointer = reference.strip_prefix('#').unwrap_or_default();
     if !reference.starts_with('#') || !(pointer.is_empty() || pointer.starts_with('/')) {
-        return Err(format!("{reference:?} is no reference into the schema, such as \"#/definitions/order\""));
+        return Err(format!(
+            "{reference:?} is no reference into the schema, such as \"#/definitions/order\""
+        ));
     }
     let decoded = percent_decode_str(pointer).decode_utf8();
-    decoded.map(String::from).map_err(|_| format!("{reference:?} is not UTF-8 after percent-decoding"))
+    decoded
+        .map(String::from)
+        .map_err(|_| format!("{reference:?} is not UTF-8 after percent-decoding"))
 }
 
 fn outside(reason: &str) -> String {
-    format!("{}; nothing is fetched, so put what is referred to into the same document", shortened(reason))
+    format!(
+        "{}; nothing is fetched, so put what is referred to into the same document",
+        shortened(reason)
+    )
 }
 
 /// Finds pointers that lead nowhere and patterns that cannot be run, at the place where they stand.
@@ -89,14 +97,19 @@ fn check_references(value: &Value, at: &mut String, root: &Value) -> Result<(), 
         Value::Object(members) => {
             for (name, member) in members {
                 // What stands in these is data, not schema.
-                if matches!(name.as_str(), "enum" | "const" | "default" | "examples" | "example") {
+                if matches!(
+                    name.as_str(),
+                    "enum" | "const" | "default" | "examples" | "example"
+                ) {
                     continue;
                 }
                 at.push('/');
                 at.push_str(&name.replace('~', "~0").replace('/', "~1"));
                 if let Value::String(text) = member {
-                    check_text(name, text, root)
-                        .map_err(|reason| InvalidSchema { pointer: at.clone(), reason })?;
+                    check_text(name, text, root).map_err(|reason| InvalidSchema {
+                        pointer: at.clone(),
+                        reason,
+                    })?;
                 }
                 check_references(member, at, root)?;
                 at.truncate(length);
@@ -143,7 +156,10 @@ fn has_embedded(root: &Value) -> bool {
     fn any(value: &Value, top: bool) -> bool {
         match value {
             Value::Object(members) => {
-                let named = !top && ["$id", "id"].iter().any(|key| members.get(*key).is_some_and(Value::is_string));
+                let named = !top
+                    && ["$id", "id"]
+                        .iter()
+                        .any(|key| members.get(*key).is_some_and(Value::is_string));
                 named || members.values().any(|member| any(member, false))
             }
             Value::Array(items) => items.iter().any(|item| any(item, false)),

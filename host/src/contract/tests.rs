@@ -5,17 +5,33 @@ use serde_json::json;
 use super::*;
 
 fn whole(schema: Value) -> Result<Contract, InvalidSchema> {
-    Contract::compile(&Definition { schema, ..Definition::default() })
+    Contract::compile(&Definition {
+        schema,
+        ..Definition::default()
+    })
 }
 
 fn parts(schema: Value, types: &[(&str, &str)]) -> Result<Contract, InvalidSchema> {
-    let types = types.iter().map(|(name, reference)| ((*name).to_owned(), (*reference).to_owned())).collect();
-    Contract::compile(&Definition { schema, types: Some(types), ..Definition::default() })
+    let types = types
+        .iter()
+        .map(|(name, reference)| ((*name).to_owned(), (*reference).to_owned()))
+        .collect();
+    Contract::compile(&Definition {
+        schema,
+        types: Some(types),
+        ..Definition::default()
+    })
 }
 
 fn violations(contract: &Contract, data: Value) -> Vec<(String, String)> {
-    let found = contract.check("t", "application/json", data.to_string().as_bytes()).unwrap_err().violations;
-    found.into_iter().map(|one| (one.pointer, one.schema_pointer)).collect()
+    let found = contract
+        .check("t", "application/json", data.to_string().as_bytes())
+        .unwrap_err()
+        .violations;
+    found
+        .into_iter()
+        .map(|one| (one.pointer, one.schema_pointer))
+        .collect()
 }
 
 fn place(pointer: &str, schema_pointer: &str) -> (String, String) {
@@ -30,13 +46,23 @@ fn each_violation_has_its_place_in_data_and_schema() {
         "$defs": {"issue": {"properties": {"a/b": {"type": "string"}}}}
     }))
     .unwrap();
-    assert!(contract.check("any", "", br#"{"id":1,"issue":{"a/b":"x"}}"#).is_ok());
-    assert_eq!(violations(&contract, json!({})), [place("/data", "/required")]);
+    assert!(
+        contract
+            .check("any", "", br#"{"id":1,"issue":{"a/b":"x"}}"#)
+            .is_ok()
+    );
+    assert_eq!(
+        violations(&contract, json!({})),
+        [place("/data", "/required")]
+    );
     let found = violations(&contract, json!({"id": "x", "issue": {"a/b": 1}}));
-    assert_eq!(found, [
-        place("/data/id", "/properties/id/type"),
-        place("/data/issue/a~1b", "/$defs/issue/properties/a~1b/type")
-    ]);
+    assert_eq!(
+        found,
+        [
+            place("/data/id", "/properties/id/type"),
+            place("/data/issue/a~1b", "/$defs/issue/properties/a~1b/type")
+        ]
+    );
 }
 
 #[test]
@@ -45,9 +71,16 @@ fn the_draft_is_the_one_that_the_schema_names() {
     let four = whole(json!({"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 1, "exclusiveMinimum": true})).unwrap();
     assert_eq!(four.draft(), Draft::Draft4);
     assert!(four.check_value("t", &json!(1)).is_err());
-    for schema in ["http://json-schema.org/draft-06/schema#", "http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2019-09/schema"] {
+    for schema in [
+        "http://json-schema.org/draft-06/schema#",
+        "http://json-schema.org/draft-07/schema#",
+        "https://json-schema.org/draft/2019-09/schema",
+    ] {
         let contract = whole(json!({"$schema": schema, "exclusiveMinimum": 1})).unwrap();
-        assert!(contract.check_value("t", &json!(1)).is_err() && contract.check_value("t", &json!(2)).is_ok());
+        assert!(
+            contract.check_value("t", &json!(1)).is_err()
+                && contract.check_value("t", &json!(2)).is_ok()
+        );
     }
     let latest = whole(json!({"prefixItems": [{"type": "string"}]})).unwrap();
     assert_eq!(latest.draft(), Draft::Draft202012);
@@ -65,13 +98,32 @@ fn types_pick_parts_of_the_document() {
             "user": {"type": "string"}
         }
     });
-    let contract = parts(schema, &[("made", "#/definitions/made$event"), ("user", "#/definitions/user")]).unwrap();
-    assert!(contract.check("made", "application/json", br#"{"by":"me"}"#).is_ok());
-    assert!(contract.check("user", "application/json", b"\"me\"").is_ok());
-    let found = contract.check("made", "application/json", br#"{"by":1}"#).unwrap_err();
+    let contract = parts(
+        schema,
+        &[
+            ("made", "#/definitions/made$event"),
+            ("user", "#/definitions/user"),
+        ],
+    )
+    .unwrap();
+    assert!(
+        contract
+            .check("made", "application/json", br#"{"by":"me"}"#)
+            .is_ok()
+    );
+    assert!(
+        contract
+            .check("user", "application/json", b"\"me\"")
+            .is_ok()
+    );
+    let found = contract
+        .check("made", "application/json", br#"{"by":1}"#)
+        .unwrap_err();
     assert_eq!(found.violations[0].pointer, "/data/by");
     assert_eq!(found.violations[0].schema_pointer, "/definitions/user/type");
-    let other = contract.check("gone", "application/json", b"{}").unwrap_err();
+    let other = contract
+        .check("gone", "application/json", b"{}")
+        .unwrap_err();
     assert_eq!(other.violations[0].pointer, "/type");
     assert!(other.to_string().contains("made, user"), "{other}");
 }
@@ -79,19 +131,42 @@ fn types_pick_parts_of_the_document() {
 #[test]
 fn what_leads_nowhere_is_refused_at_once() {
     let definitions = json!({"definitions": {"a": {"type": "string"}}, "other": 5});
-    assert_eq!(parts(definitions.clone(), &[("t", "#/definitions/b")]).unwrap_err().pointer, "/types/t");
-    assert_eq!(parts(definitions.clone(), &[("a/b", "definitions/a")]).unwrap_err().pointer, "/types/a~1b");
+    assert_eq!(
+        parts(definitions.clone(), &[("t", "#/definitions/b")])
+            .unwrap_err()
+            .pointer,
+        "/types/t"
+    );
+    assert_eq!(
+        parts(definitions.clone(), &[("a/b", "definitions/a")])
+            .unwrap_err()
+            .pointer,
+        "/types/a~1b"
+    );
     assert!(parts(definitions.clone(), &[("t", "#/other")]).is_err());
     assert!(parts(definitions, &[]).is_err());
-    let inner = parts(json!({"definitions": {"a": {"items": {"$ref": "#/definitions/gone"}}}}), &[("t", "#/definitions/a")]);
-    assert_eq!(inner.unwrap_err().pointer, "/schema/definitions/a/items/$ref");
+    let inner = parts(
+        json!({"definitions": {"a": {"items": {"$ref": "#/definitions/gone"}}}}),
+        &[("t", "#/definitions/a")],
+    );
+    assert_eq!(
+        inner.unwrap_err().pointer,
+        "/schema/definitions/a/items/$ref"
+    );
 }
 
 #[test]
 fn nothing_is_fetched() {
-    for reference in ["https://example.com/other.json", "other.json#/a", "file:///etc/passwd"] {
+    for reference in [
+        "https://example.com/other.json",
+        "other.json#/a",
+        "file:///etc/passwd",
+    ] {
         let error = whole(json!({"properties": {"a": {"$ref": reference}}})).unwrap_err();
-        assert!(error.reason.contains("other.json") || error.reason.contains("passwd"), "{error}");
+        assert!(
+            error.reason.contains("other.json") || error.reason.contains("passwd"),
+            "{error}"
+        );
     }
 }
 
@@ -107,13 +182,21 @@ fn patterns_that_could_explode_are_refused() {
     let error = whole(json!({"properties": {"a": {"pattern": "^(?=x)(a+)+$"}}})).unwrap_err();
     assert_eq!(error.pointer, "/schema/properties/a/pattern");
     let contract = whole(json!({"pattern": "^(a+)+$"})).unwrap();
-    assert!(contract.check_value("t", &json!("a".repeat(50_000) + "b")).is_err());
+    assert!(
+        contract
+            .check_value("t", &json!("a".repeat(50_000) + "b"))
+            .is_err()
+    );
 }
 
 #[test]
 fn formats_are_checked() {
     let contract = whole(json!({"format": "date-time"})).unwrap();
-    assert!(contract.check_value("t", &json!("2026-01-31T12:00:00Z")).is_ok());
+    assert!(
+        contract
+            .check_value("t", &json!("2026-01-31T12:00:00Z"))
+            .is_ok()
+    );
     assert!(contract.check_value("t", &json!("yesterday")).is_err());
 }
 
@@ -122,11 +205,23 @@ fn data_that_is_not_json_is_a_violation() {
     let contract = whole(json!(true)).unwrap();
     for (kind, data, pointer, word) in [
         ("text/plain", "{}", "/datacontenttype", "text/plain"),
-        ("application/json", "{\n\"a\" 1}", "/data", "line 2 column 5"),
+        (
+            "application/json",
+            "{\n\"a\" 1}",
+            "/data",
+            "line 2 column 5",
+        ),
         ("", "", "/data", "no data"),
     ] {
-        let found = contract.check("t", kind, data.as_bytes()).unwrap_err().violations.remove(0);
-        assert!(found.pointer == pointer && found.reason.contains(word), "{found:?}");
+        let found = contract
+            .check("t", kind, data.as_bytes())
+            .unwrap_err()
+            .violations
+            .remove(0);
+        assert!(
+            found.pointer == pointer && found.reason.contains(word),
+            "{found:?}"
+        );
     }
 }
 
@@ -134,9 +229,15 @@ fn data_that_is_not_json_is_a_violation() {
 fn many_and_large_violations_are_cut_short() {
     let contract = whole(json!({"items": {"type": "integer"}})).unwrap();
     let large = "x".repeat(10_000);
-    let found = contract.check_value("t", &json!(vec![large; 30])).unwrap_err();
+    let found = contract
+        .check_value("t", &json!(vec![large; 30]))
+        .unwrap_err();
     assert_eq!((found.violations.len(), found.more), (20, 10));
-    assert!(found.violations.iter().all(|one| one.reason.len() <= 210), "{}", found.violations[0].reason);
+    assert!(
+        found.violations.iter().all(|one| one.reason.len() <= 210),
+        "{}",
+        found.violations[0].reason
+    );
     assert!(found.to_string().ends_with("and 27 more"), "{found}");
 }
 
@@ -144,7 +245,10 @@ fn many_and_large_violations_are_cut_short() {
 fn the_digest_is_of_the_content_not_of_the_writing() {
     let of = |text: &str| serde_json::from_str::<Definition>(text).unwrap().digest();
     let first = of(r#"{"schema":{"type":"object","title":"x"}}"#);
-    assert_eq!(first, of(r#"{ "schema": {"title":"x", "type":"object"}, "description": "" }"#));
+    assert_eq!(
+        first,
+        of(r#"{ "schema": {"title":"x", "type":"object"}, "description": "" }"#)
+    );
     assert_ne!(first, of(r#"{"schema":{"type":"object","title":"y"}}"#));
     assert!(first.starts_with("sha256:") && first.len() == 7 + 64);
     assert!(serde_json::from_str::<Definition>(r#"{"schema":{},"other":1}"#).is_err());

@@ -22,7 +22,11 @@ pub struct Violation {
 
 impl Violation {
     pub(super) fn new(pointer: &str, schema_pointer: &str, reason: impl Into<String>) -> Self {
-        Self { pointer: pointer.to_owned(), reason: reason.into(), schema_pointer: schema_pointer.to_owned() }
+        Self {
+            pointer: pointer.to_owned(),
+            reason: reason.into(),
+            schema_pointer: schema_pointer.to_owned(),
+        }
     }
 }
 
@@ -36,13 +40,19 @@ pub struct Violations {
 
 impl From<Violation> for Violations {
     fn from(one: Violation) -> Self {
-        Self { violations: vec![one], more: 0 }
+        Self {
+            violations: vec![one],
+            more: 0,
+        }
     }
 }
 
 impl Violations {
     pub(super) fn gather(validator: &Validator, data: &Value) -> Self {
-        let mut gathered = Self { violations: Vec::new(), more: 0 };
+        let mut gathered = Self {
+            violations: Vec::new(),
+            more: 0,
+        };
         for error in validator.iter_errors(data) {
             if gathered.violations.len() == MOST {
                 gathered.more += 1;
@@ -56,7 +66,11 @@ impl Violations {
         }
         if gathered.violations.is_empty() {
             // The two ways to ask a validator should agree; if not, the event is refused all the same.
-            gathered.violations.push(Violation::new("/data", "", "the data does not fit the schema"));
+            gathered.violations.push(Violation::new(
+                "/data",
+                "",
+                "the data does not fit the schema",
+            ));
         }
         gathered
     }
@@ -73,11 +87,13 @@ fn place(error: &jsonschema::ValidationError<'_>) -> String {
 }
 
 fn schema_pointer(error: &jsonschema::ValidationError<'_>) -> String {
-    let location = error.absolute_keyword_location().map(|uri| uri.as_str().to_owned());
+    let location = error
+        .absolute_keyword_location()
+        .map(|uri| uri.as_str().to_owned());
     match location.as_deref().and_then(|uri| uri.split_once('#')) {
-        Some((_, fragment)) => {
-            percent_encoding::percent_decode_str(fragment).decode_utf8_lossy().into_owned()
-        }
+        Some((_, fragment)) => percent_encoding::percent_decode_str(fragment)
+            .decode_utf8_lossy()
+            .into_owned(),
         None => {
             let path = error.schema_path().as_str();
             path.strip_prefix("/$ref").unwrap_or(path).to_owned()
@@ -90,7 +106,10 @@ pub(super) fn shortened(text: &str) -> String {
     if text.len() <= LONGEST {
         return text.to_owned();
     }
-    let end = (0..=LONGEST).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    let end = (0..=LONGEST)
+        .rev()
+        .find(|&end| text.is_char_boundary(end))
+        .unwrap_or(0);
     format!("{}…", &text[..end])
 }
 

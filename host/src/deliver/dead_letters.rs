@@ -49,11 +49,20 @@ impl Reader {
         from: Offset,
         limit: usize,
     ) -> Result<DeadLetterPage, Problem> {
-        let bounds = self.log().bounds(partition).map_err(|error| refusal(&error))?;
+        let bounds = self
+            .log()
+            .bounds(partition)
+            .map_err(|error| refusal(&error))?;
         let mut at = from.max(bounds.earliest);
-        let mut page = DeadLetterPage { dead_letters: Vec::new(), next: None };
+        let mut page = DeadLetterPage {
+            dead_letters: Vec::new(),
+            next: None,
+        };
         while at < bounds.tail {
-            let frames = self.log().read(partition, at, 1024 * 1024).map_err(|error| refusal(&error))?;
+            let frames = self
+                .log()
+                .read(partition, at, 1024 * 1024)
+                .map_err(|error| refusal(&error))?;
             if frames.is_empty() {
                 break;
             }
@@ -63,7 +72,8 @@ impl Reader {
                 for index in skip..batch.len() {
                     at = frame.base + index as u64;
                     let event = batch.get(index);
-                    let letter: DeadLetter = serde_json::from_slice(event.data).map_err(Problem::internal)?;
+                    let letter: DeadLetter =
+                        serde_json::from_slice(event.data).map_err(Problem::internal)?;
                     if filter.takes(&letter) {
                         if page.dead_letters.len() == limit {
                             page.next = Some(at.to_string());
@@ -86,9 +96,16 @@ impl Reader {
 
 impl Filter {
     fn takes(&self, letter: &DeadLetter) -> bool {
-        self.route.as_deref().is_none_or(|route| route == letter.route)
-            && self.cause.as_deref().is_none_or(|cause| cause == letter.cause.as_str())
-            && self.topic.as_deref().is_none_or(|topic| topic == letter.origin.topic.as_str())
+        self.route
+            .as_deref()
+            .is_none_or(|route| route == letter.route)
+            && self
+                .cause
+                .as_deref()
+                .is_none_or(|cause| cause == letter.cause.as_str())
+            && self
+                .topic
+                .as_deref()
+                .is_none_or(|topic| topic == letter.origin.topic.as_str())
     }
 }
-

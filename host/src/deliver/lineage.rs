@@ -92,14 +92,24 @@ pub fn trace_outputs(
     since: u64,
 ) -> Result<Vec<OutputAt>, Problem> {
     let route = producer.split('/').nth(1).unwrap_or_default();
-    let mut from = log.find_time(target, since).map_err(|error| refusal(&error))?;
+    let mut from = log
+        .find_time(target, since)
+        .map_err(|error| refusal(&error))?;
     let mut found = Vec::new();
     loop {
-        let heads = log.heads(target, from, HEADS).map_err(|error| refusal(&error))?;
-        let Some(last) = heads.last() else { return Ok(found) };
+        let heads = log
+            .heads(target, from, HEADS)
+            .map_err(|error| refusal(&error))?;
+        let Some(last) = heads.last() else {
+            return Ok(found);
+        };
         from = last.base + u64::from(last.count);
         for head in &heads {
-            let Some(provenance) = head.provenance.as_ref().filter(|one| one.producer == producer) else {
+            let Some(provenance) = head
+                .provenance
+                .as_ref()
+                .filter(|one| one.producer == producer)
+            else {
                 continue;
             };
             for (index, (offset, output)) in provenance.origins.iter().enumerate() {

@@ -55,12 +55,18 @@ impl Reader {
     /// # Errors
     /// When the partition cannot be read. Blocks on the disk.
     pub fn offset_of(&self, partition: &PartitionId, start: Start) -> Result<Offset, Problem> {
-        let bounds = self.log.bounds(partition).map_err(|error| refusal(&error))?;
+        let bounds = self
+            .log
+            .bounds(partition)
+            .map_err(|error| refusal(&error))?;
         match start {
             Start::Earliest => Ok(bounds.earliest),
             Start::Latest => Ok(bounds.tail),
             Start::Offset(offset) => Ok(offset),
-            Start::Time(time) => self.log.find_time(partition, time).map_err(|error| refusal(&error)),
+            Start::Time(time) => self
+                .log
+                .find_time(partition, time)
+                .map_err(|error| refusal(&error)),
         }
     }
 
@@ -76,19 +82,34 @@ impl Reader {
         wait: Duration,
     ) -> Result<Page, Problem> {
         let mut tail = self.log.watch(partition).map_err(|error| refusal(&error))?;
-        let from = self.blocking(partition, move |reader, partition| reader.offset_of(partition, start)).await?;
+        let from = self
+            .blocking(partition, move |reader, partition| {
+                reader.offset_of(partition, start)
+            })
+            .await?;
         let deadline = tokio::time::Instant::now() + wait;
         loop {
             let now = *tail.borrow_and_update();
             if now > from {
-                return self.blocking(partition, move |reader, partition| reader.read(partition, from, limit)).await;
+                return self
+                    .blocking(partition, move |reader, partition| {
+                        reader.read(partition, from, limit)
+                    })
+                    .await;
             }
             if from > now {
                 let detail = format!("offset {from} of {partition} is past the tail {now}");
                 return Err(Problem::new(Code::OffsetPastTail, detail));
             }
-            if tokio::time::timeout_at(deadline, tail.changed()).await.is_err() {
-                return Ok(Page { body: b"[]".to_vec(), count: 0, next: from });
+            if tokio::time::timeout_at(deadline, tail.changed())
+                .await
+                .is_err()
+            {
+                return Ok(Page {
+                    body: b"[]".to_vec(),
+                    count: 0,
+                    next: from,
+                });
             }
         }
     }
@@ -104,10 +125,21 @@ impl Reader {
     }
 
     fn read(&self, partition: &PartitionId, from: Offset, limit: usize) -> Result<Page, Problem> {
-        let mut page = Page { body: vec![b'['], count: 0, next: from };
+        let mut page = Page {
+            body: vec![b'['],
+            count: 0,
+            next: from,
+        };
         while page.count < limit && page.body.len() < PAGE_BYTES {
-            let tail = self.log.bounds(partition).map_err(|error| refusal(&error))?.tail;
-            let frames = self.log.read(partition, page.next, 1024 * 1024).map_err(|error| refusal(&error))?;
+            let tail = self
+                .log
+                .bounds(partition)
+                .map_err(|error| refusal(&error))?
+                .tail;
+            let frames = self
+                .log
+                .read(partition, page.next, 1024 * 1024)
+                .map_err(|error| refusal(&error))?;
             if frames.is_empty() {
                 // Nothing up to the tail: at it, or in a gap that a repair left.
                 page.next = page.next.max(tail);
@@ -125,15 +157,25 @@ impl Reader {
     ///
     /// # Errors
     /// `unknown-event` when there is none. Blocks on the disk.
-    pub fn event(&self, partition: &PartitionId, offset: Offset) -> Result<(Batch, Frame), Problem> {
-        let frames = self.log.read(partition, offset, 1).map_err(|error| match error {
-            sandbar_log::Error::PastTail { .. } | sandbar_log::Error::NoSuchPartition(_) => {
-                Problem::new(Code::UnknownEvent, error.to_string())
-            }
-            other => refusal(&other),
-        })?;
+    pub fn event(
+        &self,
+        partition: &PartitionId,
+        offset: Offset,
+    ) -> Result<(Batch, Frame), Problem> {
+        let frames = self
+            .log
+            .read(partition, offset, 1)
+            .map_err(|error| match error {
+                sandbar_log::Error::PastTail { .. } | sandbar_log::Error::NoSuchPartition(_) => {
+                    Problem::new(Code::UnknownEvent, error.to_string())
+                }
+                other => refusal(&other),
+            })?;
         let Some(frame) = frames.into_iter().next() else {
-            return Err(Problem::new(Code::UnknownEvent, format!("{partition} ends before offset {offset}")));
+            return Err(Problem::new(
+                Code::UnknownEvent,
+                format!("{partition} ends before offset {offset}"),
+            ));
         };
         let batch = decode(partition, &frame)?;
         let index = usize::try_from(offset - frame.base).unwrap_or(usize::MAX);
@@ -163,19 +205,41 @@ impl Page {
 
 pub(super) fn decode(partition: &PartitionId, frame: &Frame) -> Result<Batch, Problem> {
     Batch::decode(&frame.body).map_err(|error| {
-        Problem::new(Code::Damaged, format!("the events at {partition}/{} cannot be decoded: {error}", frame.base))
+        Problem::new(
+            Code::Damaged,
+            format!(
+                "the events at {partition}/{} cannot be decoded: {error}",
+                frame.base
+            ),
+        )
     })
 }
 
 /// Writes event `index` of a frame in the CloudEvents JSON format, with its place in the hub.
-pub(super) fn encode(partition: &PartitionId, frame: &Frame, batch: &Batch, index: usize, out: &mut Vec<u8>) {
+pub(super) fn encode(
+    partition: &PartitionId,
+    frame: &Frame,
+    batch: &Batch,
+    index: usize,
+    out: &mut Vec<u8>,
+) {
     let offset = frame.base + index as u64;
     let mut extra = vec![
-        ("sandbartopic", AttributeValue::String(partition.topic.to_string())),
-        ("sandbarpartition", AttributeValue::Integer(i32::try_from(partition.partition).unwrap_or(i32::MAX))),
+        (
+            "sandbartopic",
+            AttributeValue::String(partition.topic.to_string()),
+        ),
+        (
+            "sandbarpartition",
+            AttributeValue::Integer(i32::try_from(partition.partition).unwrap_or(i32::MAX)),
+        ),
         ("sandbaroffset", AttributeValue::String(offset.to_string())),
     ];
-    if let Some((route, origin)) = frame.provenance.as_ref().and_then(|provenance| origin(provenance, index)) {
+    if let Some((route, origin)) = frame
+        .provenance
+        .as_ref()
+        .and_then(|provenance| origin(provenance, index))
+    {
         extra.push(("sandbarroute", AttributeValue::String(route.to_owned())));
         extra.push(("sandbarorigin", AttributeValue::String(origin)));
     }
@@ -184,7 +248,10 @@ pub(super) fn encode(partition: &PartitionId, frame: &Frame, batch: &Batch, inde
 
 /// The route and the position (`topic/partition/offset`) that event `index` of a frame came from.
 pub(super) fn origin(provenance: &Provenance, index: usize) -> Option<(&str, String)> {
-    let (route, source) = provenance.producer.strip_prefix("route/")?.split_once('/')?;
+    let (route, source) = provenance
+        .producer
+        .strip_prefix("route/")?
+        .split_once('/')?;
     let (offset, _) = provenance.origins.get(index)?;
     Some((route, format!("{source}/{offset}")))
 }

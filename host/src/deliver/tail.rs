@@ -100,7 +100,9 @@ async fn send_some(
 ) -> Result<bool, Problem> {
     let (reader, wanted) = (log.clone(), partition.clone());
     let read = tokio::task::spawn_blocking(move || reader.read(&wanted, from, 256 * 1024)).await;
-    let frames = read.map_err(Problem::internal)?.map_err(|error| refusal(&error))?;
+    let frames = read
+        .map_err(Problem::internal)?
+        .map_err(|error| refusal(&error))?;
     for frame in frames {
         let batch = decode(partition, &frame)?;
         let skip = usize::try_from(from.saturating_sub(frame.base)).unwrap_or(usize::MAX);
@@ -113,7 +115,9 @@ async fn send_some(
                     *byte = b' ';
                 }
             }
-            cursor.0.insert(partition.partition, frame.base + index as u64 + 1);
+            cursor
+                .0
+                .insert(partition.partition, frame.base + index as u64 + 1);
             let tailed = Tailed {
                 cursor: cursor.to_string(),
                 r#type: batch.get(index).r#type.to_owned(),

@@ -55,7 +55,10 @@ impl Hub {
     ) -> Result<Published, Problem> {
         let started = tokio::time::Instant::now();
         if topic.name.is_reserved() {
-            return Err(Problem::new(Code::ReadOnlyTopic, format!("{} is written by the hub alone", topic.name)));
+            return Err(Problem::new(
+                Code::ReadOnlyTopic,
+                format!("{} is written by the hub alone", topic.name),
+            ));
         }
         if self.stopping.is_cancelled() {
             return Err(Problem::new(Code::Stopping, "the hub is shutting down").retry_after(5));
@@ -63,11 +66,14 @@ impl Hub {
         let size = body.len();
         let checking = topic.clone();
         let check = move || -> Result<_, Problem> {
-            let decoded = cloudevents::decode(&headers, body, &cloudevents::Limits::default()).map_err(|error| decode_refusal(&error))?;
+            let decoded = cloudevents::decode(&headers, body, &cloudevents::Limits::default())
+                .map_err(|error| decode_refusal(&error))?;
             Ok(crate::ingest::check(&checking, decoded))
         };
         let checked = if size > DECODE_INLINE {
-            tokio::task::spawn_blocking(check).await.map_err(Problem::internal)?
+            tokio::task::spawn_blocking(check)
+                .await
+                .map_err(Problem::internal)?
         } else {
             check()
         };
@@ -77,9 +83,14 @@ impl Hub {
         };
         match &outcome {
             Ok(published) => {
-                let duplicates = published.accepted.iter().filter(|one| one.duplicate).count();
+                let duplicates = published
+                    .accepted
+                    .iter()
+                    .filter(|one| one.duplicate)
+                    .count();
                 let stored = published.accepted.len() - duplicates;
-                self.metrics.published(&topic.name, stored, size, duplicates, started.elapsed());
+                self.metrics
+                    .published(&topic.name, stored, size, duplicates, started.elapsed());
                 for rejected in published.rejected.iter().flatten() {
                     self.metrics.refused(&topic.name, &rejected.code, 1);
                 }
@@ -124,21 +135,29 @@ impl Hub {
                 &compiled
             }
             None => {
-                let reference = version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"));
+                let reference =
+                    version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"));
                 bound = self.catalog.contract(&reference)?;
                 &bound.contract
             }
         };
         let checks = events.iter().enumerate().map(|(index, event)| {
             let outcome = contract.check(&event.r#type, &event.datacontenttype, &event.data);
-            let violations = outcome.err().map(|violations| violations.violations).unwrap_or_default();
+            let violations = outcome
+                .err()
+                .map(|violations| violations.violations)
+                .unwrap_or_default();
             let places = violations.into_iter().map(|one| ViolationAt {
                 pointer: one.pointer,
                 reason: one.reason,
                 schema_pointer: one.schema_pointer,
             });
             let violations: Vec<_> = places.collect();
-            ContractCheck { index, valid: violations.is_empty(), violations }
+            ContractCheck {
+                index,
+                valid: violations.is_empty(),
+                violations,
+            }
         });
         Ok(checks.collect())
     }
@@ -154,7 +173,10 @@ impl Hub {
         bytes: Bytes,
     ) -> Result<(PluginRecord, Put), Problem> {
         let hub = self.clone();
-        let uploaded = self.engine.run(move || hub.catalog.put_plugin(&name, &version, &bytes)).await;
+        let uploaded = self
+            .engine
+            .run(move || hub.catalog.put_plugin(&name, &version, &bytes))
+            .await;
         uploaded.map_err(Problem::internal)?
     }
 
@@ -162,18 +184,31 @@ impl Hub {
     ///
     /// # Errors
     /// Whatever is wrong with the document.
-    pub async fn put_route(self: &Arc<Self>, name: String, document: RouteDocument) -> Result<(Name, Put), Problem> {
+    pub async fn put_route(
+        self: &Arc<Self>,
+        name: String,
+        document: RouteDocument,
+    ) -> Result<(Name, Put), Problem> {
         let hub = self.clone();
-        let stored = self.engine.run(move || hub.catalog.put_route(&name, document)).await;
+        let stored = self
+            .engine
+            .run(move || hub.catalog.put_route(&name, document))
+            .await;
         let (name, resolved, put) = stored.map_err(Problem::internal)??;
         let (_, route) = self.catalog.route(name.as_str())?;
-        self.processor.apply(&resolved, route.paused).map_err(Problem::internal)?;
+        self.processor
+            .apply(&resolved, route.paused)
+            .map_err(Problem::internal)?;
         Ok((name, put))
     }
 
     /// # Errors
     /// `unknown-route`.
-    pub async fn set_route_paused(self: &Arc<Self>, name: String, paused: bool) -> Result<(Name, Route), Problem> {
+    pub async fn set_route_paused(
+        self: &Arc<Self>,
+        name: String,
+        paused: bool,
+    ) -> Result<(Name, Route), Problem> {
         self.blocking(move |hub| {
             let (name, route) = hub.catalog.set_paused(&name, paused)?;
             hub.processor.set_paused(&name, paused);
@@ -185,8 +220,13 @@ impl Hub {
     /// # Errors
     /// `unknown-route`.
     pub async fn delete_route(self: &Arc<Self>, name: String) -> Result<(), Problem> {
-        let (name, _) = self.blocking(move |hub| hub.catalog.delete_route(&name)).await?;
-        self.processor.remove(&name).await.map_err(Problem::internal)
+        let (name, _) = self
+            .blocking(move |hub| hub.catalog.delete_route(&name))
+            .await?;
+        self.processor
+            .remove(&name)
+            .await
+            .map_err(Problem::internal)
     }
 }
 
@@ -198,17 +238,23 @@ pub(super) fn parse_events(events: &[Box<RawValue>]) -> Result<Vec<sandbar_types
         let raw = Bytes::copy_from_slice(raw.get().as_bytes());
         match cloudevents::structured(&raw).map_err(|error| decode_refusal(&error))? {
             Decoded::Event(event) => good.push(event),
-            Decoded::Invalid { errors: found, .. } => errors.extend(found.into_iter().map(|error| Place {
-                index: Some(index),
-                pointer: error.pointer,
-                reason: error.reason,
-            })),
+            Decoded::Invalid { errors: found, .. } => {
+                errors.extend(found.into_iter().map(|error| Place {
+                    index: Some(index),
+                    pointer: error.pointer,
+                    reason: error.reason,
+                }))
+            }
         }
     }
     if errors.is_empty() {
         return Ok(good);
     }
-    Err(Problem::new(Code::InvalidEvent, "some of the events break the CloudEvents rules").errors(errors))
+    Err(Problem::new(
+        Code::InvalidEvent,
+        "some of the events break the CloudEvents rules",
+    )
+    .errors(errors))
 }
 
 fn decode_refusal(error: &cloudevents::Refusal) -> Problem {

@@ -59,7 +59,11 @@ impl Hub {
                 lag: lane.tail.saturating_sub(lane.snapshot.next) + waiting,
                 waiting,
             });
-            let steps = lane.snapshot.active.iter().flat_map(|route| route.steps.iter());
+            let steps = lane
+                .snapshot
+                .active
+                .iter()
+                .flat_map(|route| route.steps.iter());
             for step in steps {
                 if !active.contains(&step.reference) {
                     active.push(step.reference.clone());
@@ -71,7 +75,13 @@ impl Hub {
             _ if paused => "paused",
             _ => "running",
         };
-        RouteStatus { state, detail, partitions, counts, active }
+        RouteStatus {
+            state,
+            detail,
+            partitions,
+            counts,
+            active,
+        }
     }
 
     /// `ok`, or what keeps a partition from being written.
@@ -88,7 +98,10 @@ impl Hub {
     pub fn ready(&self) -> Result<(), Problem> {
         match self.log.poisoned() {
             None => Ok(()),
-            Some(reason) => Err(Problem::new(Code::LogStopped, sandbar_log::Error::Poisoned(reason).to_string())),
+            Some(reason) => Err(Problem::new(
+                Code::LogStopped,
+                sandbar_log::Error::Poisoned(reason).to_string(),
+            )),
         }
     }
 
@@ -100,13 +113,20 @@ impl Hub {
             for partition in topic.partition_ids() {
                 let bounds = self.log.bounds(&partition).unwrap_or_default();
                 let (topic, partition) = (partition.topic, partition.partition);
-                partitions.push(PartitionReading { topic, partition, bounds });
+                partitions.push(PartitionReading {
+                    topic,
+                    partition,
+                    bounds,
+                });
             }
         }
         let routes: Vec<RouteReading> = (self.catalog.routes().into_iter())
             .map(|(name, route)| {
                 let status = self.route_status(&name, route.paused);
-                let lanes = status.partitions.iter().map(|lane| (lane.partition, lane.lag, lane.waiting));
+                let lanes = status
+                    .partitions
+                    .iter()
+                    .map(|lane| (lane.partition, lane.lag, lane.waiting));
                 RouteReading {
                     route: name,
                     lanes: lanes.collect(),

@@ -17,10 +17,18 @@ impl Hub {
     ///
     /// # Errors
     /// `unknown-topic`, `unknown-event`, `offset-trimmed`.
-    pub async fn lineage(self: &Arc<Self>, topic: String, partition: u32, offset: u64) -> Result<Lineage, Problem> {
+    pub async fn lineage(
+        self: &Arc<Self>,
+        topic: String,
+        partition: u32,
+        offset: u64,
+    ) -> Result<Lineage, Problem> {
         let hub = self.clone();
         // On a plugin thread: a dropped event's reason is found by asking the plugin again.
-        let traced = self.engine.run(move || hub.trace(&topic, partition, offset)).await;
+        let traced = self
+            .engine
+            .run(move || hub.trace(&topic, partition, offset))
+            .await;
         traced.map_err(Problem::internal)?
     }
 
@@ -30,7 +38,11 @@ impl Hub {
         let (batch, frame) = self.reader.event(&source, offset)?;
         let event = batch.get(0);
         let index = usize::try_from(offset - frame.base).unwrap_or(usize::MAX);
-        let position = Position { topic: topic.name.clone(), partition, offset };
+        let position = Position {
+            topic: topic.name.clone(),
+            partition,
+            offset,
+        };
         let mut lineage = Lineage {
             event: EventHead {
                 topic: topic.name.to_string(),
@@ -40,7 +52,10 @@ impl Hub {
                 source: event.source.to_owned(),
                 r#type: event.r#type.to_owned(),
             },
-            origin: frame.provenance.as_ref().and_then(|provenance| Origin::of(provenance, index)),
+            origin: frame
+                .provenance
+                .as_ref()
+                .and_then(|provenance| Origin::of(provenance, index)),
             outputs: Vec::new(),
             routes: Vec::new(),
         };
@@ -79,7 +94,13 @@ impl Hub {
             return Ok((fate("waiting", None), Vec::new()));
         }
         let producer = format!("route/{route}/{source}");
-        let dead = trace_outputs(&*self.log, &producer, position, &self.dead_letters, frame.time)?;
+        let dead = trace_outputs(
+            &*self.log,
+            &producer,
+            position,
+            &self.dead_letters,
+            frame.time,
+        )?;
         if let Some(letter) = dead.first() {
             let at = format!("{}/{}/{}", letter.topic, letter.partition, letter.offset);
             return Ok((fate("dead-letter", Some(at)), Vec::new()));
@@ -88,8 +109,14 @@ impl Hub {
             return Ok((fate("not-reached", None), Vec::new()));
         };
         let mut outputs = Vec::new();
-        for target in active.targets.iter().flat_map(|topic| topic.partition_ids()) {
-            outputs.extend(trace_outputs(&*self.log, &producer, position, &target, frame.time)?);
+        for target in active
+            .targets
+            .iter()
+            .flat_map(|topic| topic.partition_ids())
+        {
+            outputs.extend(trace_outputs(
+                &*self.log, &producer, position, &target, frame.time,
+            )?);
         }
         if outputs.is_empty() {
             let reason = process::reason_for_drop(&active, batch);

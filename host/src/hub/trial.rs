@@ -80,7 +80,10 @@ impl Hub {
     ) -> Result<Trial, Problem> {
         let plugin = self.catalog.plugin(name, version)?.plugin;
         if request.events.len() > MOST_EVENTS {
-            let detail = format!("/events: {} events; a trial takes at most {MOST_EVENTS}", request.events.len());
+            let detail = format!(
+                "/events: {} events; a trial takes at most {MOST_EVENTS}",
+                request.events.len()
+            );
             return Err(Problem::new(Code::InvalidDocument, detail));
         }
         let events = parse_events(&request.events)?;
@@ -89,7 +92,9 @@ impl Hub {
         let limits = limits(&request.limits);
         let config = request.config.to_string();
         let tried = self.engine.run(move || {
-            let mut runner = plugin.instantiate(&config, limits, &grants).map_err(|error| refusal(&error))?;
+            let mut runner = plugin
+                .instantiate(&config, limits, &grants)
+                .map_err(|error| refusal(&error))?;
             let mut builder = BatchBuilder::new();
             for event in &events {
                 builder.push_event(event);
@@ -101,26 +106,46 @@ impl Hub {
     }
 }
 
-fn trial_of(events: &[sandbar_types::Event], answer: &sandbar_plugin::Answer, targets: &[Name]) -> Trial {
+fn trial_of(
+    events: &[sandbar_types::Event],
+    answer: &sandbar_plugin::Answer,
+    targets: &[Name],
+) -> Trial {
     let results = answer.verdicts.iter().zip(events).map(|(verdict, event)| {
         let (name, reason, fault) = match verdict {
             Verdict::Emit { .. } => ("emit", None, None),
             Verdict::Drop(reason) => ("drop", Some(reason.clone()), None),
             Verdict::Reject(reason) => ("reject", Some(reason.clone()), None),
             Verdict::Retry(reason) => ("retry", Some(reason.clone()), None),
-            Verdict::Fault(fault) => ("fault", Some(fault.message.clone()), Some(format!("{:?}", fault.kind))),
+            Verdict::Fault(fault) => (
+                "fault",
+                Some(fault.message.clone()),
+                Some(format!("{:?}", fault.kind)),
+            ),
         };
-        let outputs = if let Verdict::Emit { first, count } = verdict { *first..*first + *count } else { 0..0 };
+        let outputs = if let Verdict::Emit { first, count } = verdict {
+            *first..*first + *count
+        } else {
+            0..0
+        };
         let outputs = outputs.map(|output| {
             let mut json = Vec::new();
             cloudevents::encode_structured(answer.outputs.get(output), &[], &mut json);
-            let text = String::from_utf8(json).ok().and_then(|text| RawValue::from_string(text).ok());
+            let text = String::from_utf8(json)
+                .ok()
+                .and_then(|text| RawValue::from_string(text).ok());
             TrialOutput {
                 target: targets[usize::from(answer.targets[output])].to_string(),
                 event: text.unwrap_or_default(),
             }
         });
-        TrialResult { id: event.id.clone(), verdict: name, reason, fault, outputs: outputs.collect() }
+        TrialResult {
+            id: event.id.clone(),
+            verdict: name,
+            reason,
+            fault,
+            outputs: outputs.collect(),
+        }
     });
     let logs = answer.logs.iter().map(|line| TrialLog {
         level: format!("{:?}", line.level).to_lowercase(),
@@ -139,7 +164,9 @@ fn targets(names: &[String]) -> Result<Vec<Name>, Problem> {
         return Ok(vec![Name::new("output").map_err(Problem::internal)?]);
     }
     let parse = |(index, name): (usize, &String)| {
-        Name::new(name).map_err(|error| Problem::new(Code::InvalidDocument, format!("/targets/{index}: {error}")))
+        Name::new(name).map_err(|error| {
+            Problem::new(Code::InvalidDocument, format!("/targets/{index}: {error}"))
+        })
     };
     names.iter().enumerate().map(parse).collect()
 }
@@ -147,7 +174,10 @@ fn targets(names: &[String]) -> Result<Vec<Name>, Problem> {
 fn grants(names: &[String]) -> Result<Vec<Capability>, Problem> {
     let parse = |(index, name): (usize, &String)| {
         name.parse().map_err(|_| {
-            Problem::new(Code::InvalidDocument, format!("/grants/{index}: {name:?} is not a capability"))
+            Problem::new(
+                Code::InvalidDocument,
+                format!("/grants/{index}: {name:?} is not a capability"),
+            )
         })
     };
     names.iter().enumerate().map(parse).collect()

@@ -23,8 +23,13 @@ pub const SUPPORTED: &str = "application/cloudevents+json, application/cloudeven
 
 /// Extensions that the hub adds when events are read. On publish they are dropped, so that what was
 /// read can be published again.
-pub const HUB_EXTENSIONS: [&str; 5] =
-    ["sandbartopic", "sandbarpartition", "sandbaroffset", "sandbarroute", "sandbarorigin"];
+pub const HUB_EXTENSIONS: [&str; 5] = [
+    "sandbartopic",
+    "sandbarpartition",
+    "sandbaroffset",
+    "sandbarroute",
+    "sandbarorigin",
+];
 
 /// How a request carries its events (CloudEvents HTTP binding §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +53,9 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_events: 100_000 }
+        Self {
+            max_events: 100_000,
+        }
     }
 }
 
@@ -93,7 +100,9 @@ impl Decoded {
                     _ => 4,
                 }
         });
-        texts.iter().map(|text| text.len()).sum::<usize>() + extensions.sum::<usize>() + event.data.len()
+        texts.iter().map(|text| text.len()).sum::<usize>()
+            + extensions.sum::<usize>()
+            + event.data.len()
     }
 }
 
@@ -102,7 +111,11 @@ impl Decoded {
 pub enum Refusal {
     /// Line and column count from 1; the column in bytes.
     #[error("line {line}, column {column}: {reason}")]
-    Malformed { line: usize, column: usize, reason: String },
+    Malformed {
+        line: usize,
+        column: usize,
+        reason: String,
+    },
     #[error("{found}; supported are {SUPPORTED}")]
     UnsupportedMediaType { found: String },
     #[error("the body has more than {max_events} events; send it in parts")]
@@ -134,7 +147,11 @@ pub fn mode(headers: &HeaderMap) -> Result<Mode, Refusal> {
             return unsupported(format!("the CloudEvents format {other:?} is not supported"));
         }
         _ if has_attributes => return Ok(Mode::Binary),
-        other => return unsupported(format!("the Content-Type is {other:?} and there are no ce-* headers")),
+        other => {
+            return unsupported(format!(
+                "the Content-Type is {other:?} and there are no ce-* headers"
+            ));
+        }
     };
     match media::parameter(text, "charset") {
         Some(charset) if !charset.eq_ignore_ascii_case("utf-8") => {

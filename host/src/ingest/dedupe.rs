@@ -47,20 +47,38 @@ pub fn key(source: &str, id: &str) -> Key {
 /// Hashes what must not differ between an event and its repeat.
 #[must_use]
 pub fn content(event: EventRef<'_>) -> u64 {
-    content_of(event.data, [event.r#type, event.subject, event.datacontenttype, event.dataschema])
+    content_of(
+        event.data,
+        [
+            event.r#type,
+            event.subject,
+            event.datacontenttype,
+            event.dataschema,
+        ],
+    )
 }
 
 /// Both hashes of an event.
 #[must_use]
 pub fn identify(event: &Event) -> Identity {
-    let texts = [&*event.r#type, &*event.subject, &*event.datacontenttype, &*event.dataschema];
-    Identity { key: key(&event.source, &event.id), content: content_of(&event.data, texts) }
+    let texts = [
+        &*event.r#type,
+        &*event.subject,
+        &*event.datacontenttype,
+        &*event.dataschema,
+    ];
+    Identity {
+        key: key(&event.source, &event.id),
+        content: content_of(&event.data, texts),
+    }
 }
 
 fn content_of(data: &[u8], texts: [&str; 4]) -> u64 {
     // Each hash seeds the next, so that what moves from one field to its neighbour is seen.
     let start = xxh3_64_with_seed(data, 0);
-    texts.iter().fold(start, |seed, text| xxh3_64_with_seed(text.as_bytes(), seed))
+    texts
+        .iter()
+        .fold(start, |seed, text| xxh3_64_with_seed(text.as_bytes(), seed))
 }
 
 /// Names the events of one publish until it settles.
@@ -83,7 +101,10 @@ pub enum Reservation {
     Repeat { first: usize },
     /// An event with its source and id has other content: the one stored here, or, without an
     /// offset, one before it in the same publish.
-    Conflict { partition: u32, offset: Option<Offset> },
+    Conflict {
+        partition: u32,
+        offset: Option<Offset>,
+    },
 }
 
 /// `Entry::partition` of a pending event; `offset` is then its place in its publish.
@@ -197,10 +218,21 @@ impl Window {
                     let same = entry.content == event.content;
                     match (entry.partition, same) {
                         // What is pending here is of this very publish.
-                        (PENDING, true) => Reservation::Repeat { first: entry.offset as usize },
-                        (PENDING, false) => Reservation::Conflict { partition: 0, offset: None },
-                        (partition, true) => Reservation::Duplicate { partition, offset: entry.offset },
-                        (partition, false) => Reservation::Conflict { partition, offset: Some(entry.offset) },
+                        (PENDING, true) => Reservation::Repeat {
+                            first: entry.offset as usize,
+                        },
+                        (PENDING, false) => Reservation::Conflict {
+                            partition: 0,
+                            offset: None,
+                        },
+                        (partition, true) => Reservation::Duplicate {
+                            partition,
+                            offset: entry.offset,
+                        },
+                        (partition, false) => Reservation::Conflict {
+                            partition,
+                            offset: Some(entry.offset),
+                        },
                     }
                 }
             });
@@ -245,12 +277,19 @@ impl Window {
         if self.max_events == 0 || self.find(key, time).is_some() {
             return;
         }
-        self.push(Entry { key, content, offset, time, partition });
+        self.push(Entry {
+            key,
+            content,
+            offset,
+            time,
+            partition,
+        });
         self.evict(time);
     }
 
     fn is_pending(&self, key: Key) -> bool {
-        self.position(key).is_some_and(|at| self.entries[at].partition == PENDING)
+        self.position(key)
+            .is_some_and(|at| self.entries[at].partition == PENDING)
     }
 
     fn expired(&self, entry: &Entry, now: u64) -> bool {
@@ -269,24 +308,31 @@ impl Window {
 
     fn position(&self, key: Key) -> Option<usize> {
         let (entries, base) = (&self.entries, self.base);
-        let found = self.index.find(key.0[0], |&number| entries[at(base, number)].key == key)?;
+        let found = self
+            .index
+            .find(key.0[0], |&number| entries[at(base, number)].key == key)?;
         Some(at(base, *found))
     }
 
     fn push(&mut self, entry: Entry) {
         if self.entries.len() == self.entries.capacity() {
             // Doubling would leave up to half of the memory unused.
-            self.entries.reserve_exact((self.entries.len() / 16).max(256));
+            self.entries
+                .reserve_exact((self.entries.len() / 16).max(256));
         }
         let number = self.base.wrapping_add(self.entries.len() as u32);
         self.entries.push_back(entry);
         let (entries, base) = (&self.entries, self.base);
-        self.index.insert_unique(entry.key.0[0], number, |&number| entries[at(base, number)].key.0[0]);
+        self.index.insert_unique(entry.key.0[0], number, |&number| {
+            entries[at(base, number)].key.0[0]
+        });
     }
 
     fn forget(&mut self, key: Key) {
         let (entries, base) = (&self.entries, self.base);
-        let found = self.index.find_entry(key.0[0], |&number| entries[at(base, number)].key == key);
+        let found = self
+            .index
+            .find_entry(key.0[0], |&number| entries[at(base, number)].key == key);
         if let Ok(occupied) = found {
             let (number, _) = occupied.remove();
             self.entries[at(base, number)].partition = DEAD;
@@ -309,7 +355,11 @@ impl Window {
 
     /// Drops dead entries when they are as many as the live ones.
     fn compact(&mut self) {
-        while self.entries.back().is_some_and(|last| last.partition == DEAD) {
+        while self
+            .entries
+            .back()
+            .is_some_and(|last| last.partition == DEAD)
+        {
             self.entries.pop_back();
         }
         if self.entries.len() > 2 * self.index.len() + 1024 {
@@ -318,9 +368,10 @@ impl Window {
             self.index.clear();
             let entries = &self.entries;
             for (number, entry) in entries.iter().enumerate() {
-                self.index.insert_unique(entry.key.0[0], number as u32, |&number| {
-                    entries[number as usize].key.0[0]
-                });
+                self.index
+                    .insert_unique(entry.key.0[0], number as u32, |&number| {
+                        entries[number as usize].key.0[0]
+                    });
             }
         }
     }

@@ -116,7 +116,11 @@ struct Good {
 impl Publisher {
     #[must_use]
     pub fn new(log: Arc<dyn Log>) -> Self {
-        Self { log, recents: RwLock::default(), room: Arc::new(Semaphore::new(IN_FLIGHT_KIB)) }
+        Self {
+            log,
+            recents: RwLock::default(),
+            room: Arc::new(Semaphore::new(IN_FLIGHT_KIB)),
+        }
     }
 
     /// Reads back the recent events of a topic, so that repeats are known after a restart. Blocks on
@@ -134,8 +138,11 @@ impl Publisher {
         let mut trouble = Ok(());
         let mut seen = Vec::new();
         for partition in topic.partition_ids() {
-            if let Err(error) = self.load_partition(&partition, dedupe.max_events, since, &mut seen) {
-                trouble = Err(format!("the recent events of {partition} could not be read: {error}"));
+            if let Err(error) = self.load_partition(&partition, dedupe.max_events, since, &mut seen)
+            {
+                trouble = Err(format!(
+                    "the recent events of {partition} could not be read: {error}"
+                ));
             }
         }
         // The window forgets the oldest first: remember in the order of time.
@@ -154,16 +161,28 @@ impl Publisher {
         since: u64,
         seen: &mut Vec<Seen>,
     ) -> Result<(), String> {
-        let bounds = self.log.bounds(partition).map_err(|error| error.to_string())?;
-        let by_time = self.log.find_time(partition, since).map_err(|error| error.to_string())?;
-        let mut at = by_time.max(bounds.tail.saturating_sub(most)).max(bounds.earliest);
+        let bounds = self
+            .log
+            .bounds(partition)
+            .map_err(|error| error.to_string())?;
+        let by_time = self
+            .log
+            .find_time(partition, since)
+            .map_err(|error| error.to_string())?;
+        let mut at = by_time
+            .max(bounds.tail.saturating_sub(most))
+            .max(bounds.earliest);
         while at < bounds.tail {
-            let frames = self.log.read(partition, at, 1024 * 1024).map_err(|error| error.to_string())?;
+            let frames = self
+                .log
+                .read(partition, at, 1024 * 1024)
+                .map_err(|error| error.to_string())?;
             for frame in frames {
                 let end = frame.base + u64::from(frame.count);
                 // What a route wrote was never published, so it is no event's first.
                 if frame.provenance.is_none() {
-                    let batch = sandbar_types::Batch::decode(&frame.body).map_err(|error| error.to_string())?;
+                    let batch = sandbar_types::Batch::decode(&frame.body)
+                        .map_err(|error| error.to_string())?;
                     for (index, event) in batch.iter().enumerate() {
                         seen.push(Seen {
                             key: super::dedupe::key(event.source, event.id),
@@ -182,17 +201,36 @@ impl Publisher {
 
     /// Forgets a deleted topic.
     pub fn forget(&self, topic: &Name) {
-        self.recents.write().unwrap_or_else(PoisonError::into_inner).remove(topic);
+        self.recents
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(topic);
     }
 
     fn recent(&self, topic: &Topic) -> Arc<Recent> {
         let dedupe = topic.dedupe();
-        let (most, age) = (dedupe.max_events, dedupe.max_age_seconds.saturating_mul(1000));
-        let found = self.recents.read().unwrap_or_else(PoisonError::into_inner).get(&topic.name).cloned();
+        let (most, age) = (
+            dedupe.max_events,
+            dedupe.max_age_seconds.saturating_mul(1000),
+        );
+        let found = self
+            .recents
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&topic.name)
+            .cloned();
         let recent = found.unwrap_or_else(|| {
             let mut recents = self.recents.write().unwrap_or_else(PoisonError::into_inner);
-            let fresh = || Arc::new(Recent { window: Mutex::new(Window::new(most, age)), settled: Notify::new() });
-            recents.entry(topic.name.clone()).or_insert_with(fresh).clone()
+            let fresh = || {
+                Arc::new(Recent {
+                    window: Mutex::new(Window::new(most, age)),
+                    settled: Notify::new(),
+                })
+            };
+            recents
+                .entry(topic.name.clone())
+                .or_insert_with(fresh)
+                .clone()
         });
         recent.window().resize(most, age);
         recent
@@ -209,7 +247,11 @@ impl Publisher {
         checked: Checked,
         handling: Handling,
     ) -> Result<Published, Problem> {
-        let Checked { good, mut rejected, bytes } = checked;
+        let Checked {
+            good,
+            mut rejected,
+            bytes,
+        } = checked;
         let _room = self.room(bytes).await?;
         if handling == Handling::Strict && !rejected.is_empty() {
             return Err(refusal(rejected));
@@ -248,7 +290,10 @@ impl Publisher {
             return Ok(Published::default());
         }
         let recent = self.recent(topic);
-        let keys: Vec<_> = good.iter().map(|one| super::dedupe::identify(&one.event)).collect();
+        let keys: Vec<_> = good
+            .iter()
+            .map(|one| super::dedupe::identify(&one.event))
+            .collect();
         let (ticket, reservations) = loop {
             let settled = recent.settled.notified();
             tokio::pin!(settled);
@@ -284,7 +329,11 @@ impl Publisher {
         let log = self.log.clone();
         // On a task of its own: when the caller goes away, the events are settled all the same.
         let appending = tokio::spawn(async move {
-            let appended = if frames.is_empty() { Ok(Vec::new()) } else { super::append(&log, frames).await };
+            let appended = if frames.is_empty() {
+                Ok(Vec::new())
+            } else {
+                super::append(&log, frames).await
+            };
             let stored = appended.map(|appended| stored(&places, &appended));
             let mut window = recent.window();
             match &stored {
@@ -295,7 +344,10 @@ impl Publisher {
             recent.settled.notify_waiters();
             stored
         });
-        let stored = appending.await.map_err(Problem::internal)?.map_err(|error| log_refusal(&error))?;
+        let stored = appending
+            .await
+            .map_err(Problem::internal)?
+            .map_err(|error| log_refusal(&error))?;
         let mut fresh = stored.into_iter();
         let mut places: Vec<Option<(u32, Offset)>> = Vec::with_capacity(good.len());
         let mut accepted = Vec::with_capacity(good.len());
@@ -309,10 +361,18 @@ impl Publisher {
             places.push(place);
             if let Some((partition, offset)) = place {
                 let duplicate = *reservation != Reservation::New;
-                accepted.push(Accepted { id: one.event.id, partition, offset, duplicate });
+                accepted.push(Accepted {
+                    id: one.event.id,
+                    partition,
+                    offset,
+                    duplicate,
+                });
             }
         }
-        Ok(Published { accepted, ..Published::default() })
+        Ok(Published {
+            accepted,
+            ..Published::default()
+        })
     }
 }
 
@@ -337,7 +397,9 @@ pub fn check(topic: &Topic, decoded: Vec<Decoded>) -> Checked {
         let event = match decoded {
             Decoded::Event(event) => event,
             Decoded::Invalid { id, errors } => {
-                let errors = errors.into_iter().map(|error| place_of(index, error.pointer, error.reason));
+                let errors = errors
+                    .into_iter()
+                    .map(|error| place_of(index, error.pointer, error.reason));
                 rejected.push(Rejected {
                     index,
                     id,
@@ -353,42 +415,66 @@ pub fn check(topic: &Topic, decoded: Vec<Decoded>) -> Checked {
                 index,
                 id: Some(event.id),
                 code: Code::EventTooLarge.as_str().into(),
-                reason: format!("the event has {size} bytes; topic {} takes at most {limit}", topic.name),
+                reason: format!(
+                    "the event has {size} bytes; topic {} takes at most {limit}",
+                    topic.name
+                ),
                 errors: Vec::new(),
             });
             continue;
         }
         if let Some(bound) = &contract
-            && let Err(violations) = bound.contract.check(&event.r#type, &event.datacontenttype, &event.data)
+            && let Err(violations) =
+                bound
+                    .contract
+                    .check(&event.r#type, &event.datacontenttype, &event.data)
         {
             let errors = violations.violations.iter();
             rejected.push(Rejected {
                 index,
                 id: Some(event.id),
                 code: Code::ContractViolation.as_str().into(),
-                reason: format!("the event does not fit contract {}: {violations}", bound.reference()),
-                errors: errors.map(|one| place_of(index, one.pointer.clone(), one.reason.clone())).collect(),
+                reason: format!(
+                    "the event does not fit contract {}: {violations}",
+                    bound.reference()
+                ),
+                errors: errors
+                    .map(|one| place_of(index, one.pointer.clone(), one.reason.clone()))
+                    .collect(),
             });
             continue;
         }
         good.push(Good { index, event });
     }
-    Checked { good, rejected, bytes }
+    Checked {
+        good,
+        rejected,
+        bytes,
+    }
 }
 
 fn place_of(index: usize, pointer: String, reason: String) -> Place {
-    Place { index: Some(index), pointer, reason }
+    Place {
+        index: Some(index),
+        pointer,
+        reason,
+    }
 }
 
 /// A refusal of a whole batch, classed by its first bad event.
 fn refusal(rejected: Vec<Rejected>) -> Problem {
-    let code = rejected.first().and_then(|first| Code::ALL.iter().find(|code| code.as_str() == first.code));
+    let code = rejected
+        .first()
+        .and_then(|first| Code::ALL.iter().find(|code| code.as_str() == first.code));
     let code = *code.unwrap_or(&Code::InvalidEvent);
     let count = rejected.len();
     let detail = match rejected.first() {
         Some(first) if count == 1 => first.reason.clone(),
         Some(first) => {
-            format!("{count} events are refused and nothing is stored; event {}: {}", first.index, first.reason)
+            format!(
+                "{count} events are refused and nothing is stored; event {}: {}",
+                first.index, first.reason
+            )
         }
         None => String::new(),
     };
@@ -439,7 +525,9 @@ fn place(topic: &Topic, good: &[Good], reservations: &[Reservation]) -> Placed {
         if *reservation == Reservation::New {
             let partition = partition_of(one.event.key(), topic.partitions);
             let frame = builders.len();
-            let (frame, builder) = builders.entry(partition).or_insert_with(|| (frame, BatchBuilder::new()));
+            let (frame, builder) = builders
+                .entry(partition)
+                .or_insert_with(|| (frame, BatchBuilder::new()));
             places.push((*frame, partition, builder.len() as u64));
             builder.push_event(&one.event);
         }
@@ -458,11 +546,17 @@ fn place(topic: &Topic, good: &[Good], reservations: &[Reservation]) -> Placed {
         })
         .collect();
     frames.sort_by_key(|(frame, _)| *frame);
-    Placed { frames: frames.into_iter().map(|(_, append)| append).collect(), places }
+    Placed {
+        frames: frames.into_iter().map(|(_, append)| append).collect(),
+        places,
+    }
 }
 
 fn stored(places: &[(usize, u32, u64)], appended: &[sandbar_log::Appended]) -> Vec<(u32, Offset)> {
-    places.iter().map(|(frame, partition, index)| (*partition, appended[*frame].base + index)).collect()
+    places
+        .iter()
+        .map(|(frame, partition, index)| (*partition, appended[*frame].base + index))
+        .collect()
 }
 
 /// What a publisher is told of an error of the log.

@@ -48,16 +48,30 @@ impl Sled {
     /// When the folder cannot be used, another process has it open, it is damaged, or another
     /// version of this layout wrote it.
     pub fn open(path: &Path) -> Result<Self> {
-        let config = ::sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None);
+        let config = ::sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE)
+            .flush_every_ms(None);
         let opened = guarded(|| config.open()).map_err(|failure| match failure {
-            Failure::Sled(::sled::Error::Io(error)) if error.to_string().contains("acquire lock") => {
-                Error::InUse { path: path.to_owned() }
+            Failure::Sled(::sled::Error::Io(error))
+                if error.to_string().contains("acquire lock") =>
+            {
+                Error::InUse {
+                    path: path.to_owned(),
+                }
             }
-            Failure::Sled(::sled::Error::Corruption { at, .. }) => {
-                Error::Damaged { path: path.to_owned(), reason: format!("corruption at {at:?}") }
-            }
-            Failure::Sled(error) => Error::Open { path: path.to_owned(), reason: error.to_string() },
-            Failure::Panic(reason) => Error::Damaged { path: path.to_owned(), reason },
+            Failure::Sled(::sled::Error::Corruption { at, .. }) => Error::Damaged {
+                path: path.to_owned(),
+                reason: format!("corruption at {at:?}"),
+            },
+            Failure::Sled(error) => Error::Open {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            },
+            Failure::Panic(reason) => Error::Damaged {
+                path: path.to_owned(),
+                reason,
+            },
         })?;
         let store = Self {
             path: path.to_owned(),
@@ -81,18 +95,29 @@ impl Sled {
                 self.call(|| self.database.insert(FORMAT_KEY, FORMAT))?;
                 self.flush()?;
                 // The flush after it syncs the marker with the folder's other new files.
-                std::fs::write(self.path.join(MARKER), FORMAT)
-                    .map_err(|error| Error::Storage { path: self.path.clone(), reason: error.to_string() })?;
+                std::fs::write(self.path.join(MARKER), FORMAT).map_err(|error| Error::Storage {
+                    path: self.path.clone(),
+                    reason: error.to_string(),
+                })?;
                 self.flush()
             }
-            None => Err(Error::Damaged { path: self.path.clone(), reason: "the format record is missing".into() }),
+            None => Err(Error::Damaged {
+                path: self.path.clone(),
+                reason: "the format record is missing".into(),
+            }),
         }
     }
 
     fn call<T>(&self, work: impl FnOnce() -> ::sled::Result<T>) -> Result<T> {
         guarded(work).map_err(|failure| match failure {
-            Failure::Sled(error) => Error::Storage { path: self.path.clone(), reason: error.to_string() },
-            Failure::Panic(reason) => Error::Damaged { path: self.path.clone(), reason },
+            Failure::Sled(error) => Error::Storage {
+                path: self.path.clone(),
+                reason: error.to_string(),
+            },
+            Failure::Panic(reason) => Error::Damaged {
+                path: self.path.clone(),
+                reason,
+            },
         })
     }
 
@@ -118,7 +143,10 @@ impl Store for Sled {
             records
                 .map(|record| {
                     let (key, value) = record?;
-                    Ok((String::from_utf8_lossy(&key[skipped..]).into_owned(), value.to_vec()))
+                    Ok((
+                        String::from_utf8_lossy(&key[skipped..]).into_owned(),
+                        value.to_vec(),
+                    ))
                 })
                 .collect()
         })
@@ -134,7 +162,10 @@ impl Store for Sled {
             }
         }
         {
-            let _changing = self.changing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let _changing = self
+                .changing
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             self.call(|| self.database.apply_batch(batch))?;
         }
         match durability {

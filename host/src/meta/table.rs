@@ -15,13 +15,19 @@ pub struct Table<T> {
 
 impl<T> Clone for Table<T> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), name: self.name, record: PhantomData }
+        Self {
+            store: self.store.clone(),
+            name: self.name,
+            record: PhantomData,
+        }
     }
 }
 
 impl<T> fmt::Debug for Table<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Table")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -29,7 +35,11 @@ impl<T> Table<T> {
     /// The table `name` (one of [`super::tables`]) of `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, name: &'static str) -> Self {
-        Self { store, name, record: PhantomData }
+        Self {
+            store,
+            name,
+            record: PhantomData,
+        }
     }
 
     /// Removes a record; it is no error when there is none.
@@ -43,11 +53,18 @@ impl<T> Table<T> {
     /// The removal of a record, to be committed together with others.
     #[must_use]
     pub fn deletion(&self, key: &str) -> Change {
-        Change::Delete { table: self.name, key: key.to_owned() }
+        Change::Delete {
+            table: self.name,
+            key: key.to_owned(),
+        }
     }
 
     fn unreadable(&self, key: &str, error: &serde_json::Error) -> Error {
-        Error::Record { table: self.name, key: key.to_owned(), reason: error.to_string() }
+        Error::Record {
+            table: self.name,
+            key: key.to_owned(),
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -57,8 +74,12 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// # Errors
     /// When the storage fails, or the record is not a `T`.
     pub fn get(&self, key: &str) -> Result<Option<T>> {
-        let Some(value) = self.store.get(self.name, key)? else { return Ok(None) };
-        serde_json::from_slice(&value).map(Some).map_err(|error| self.unreadable(key, &error))
+        let Some(value) = self.store.get(self.name, key)? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&value)
+            .map(Some)
+            .map_err(|error| self.unreadable(key, &error))
     }
 
     /// All records whose key starts with `prefix`, in the byte order of the keys.
@@ -79,7 +100,8 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// # Errors
     /// When the storage fails, or the record has no JSON form.
     pub fn put(&self, key: &str, record: &T, durability: Durability) -> Result<()> {
-        self.store.commit(vec![self.change(key, record)?], durability)
+        self.store
+            .commit(vec![self.change(key, record)?], durability)
     }
 
     /// The putting of a record, to be committed together with others.
@@ -88,6 +110,10 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// When the record has no JSON form.
     pub fn change(&self, key: &str, record: &T) -> Result<Change> {
         let value = serde_json::to_vec(record).map_err(|error| self.unreadable(key, &error))?;
-        Ok(Change::Put { table: self.name, key: key.to_owned(), value })
+        Ok(Change::Put {
+            table: self.name,
+            key: key.to_owned(),
+            value,
+        })
     }
 }

@@ -30,11 +30,15 @@ pub struct Checkpoints {
 impl Checkpoints {
     #[must_use]
     pub fn new(store: Arc<dyn meta::Store>) -> Self {
-        Self { table: meta::Table::new(store, meta::tables::CHECKPOINTS) }
+        Self {
+            table: meta::Table::new(store, meta::tables::CHECKPOINTS),
+        }
     }
 
     pub fn get(&self, route: &Name, source: &PartitionId) -> Result<Option<Checkpoint>, String> {
-        self.table.get(&key(route, source)).map_err(|error| error.to_string())
+        self.table
+            .get(&key(route, source))
+            .map_err(|error| error.to_string())
     }
 
     /// Durable when it returns.
@@ -44,7 +48,9 @@ impl Checkpoints {
         source: &PartitionId,
         checkpoint: &Checkpoint,
     ) -> Result<(), String> {
-        self.table.put(&key(route, source), checkpoint, meta::Durability::Sync).map_err(|error| error.to_string())
+        self.table
+            .put(&key(route, source), checkpoint, meta::Durability::Sync)
+            .map_err(|error| error.to_string())
     }
 
     /// Forgets all of a route's.

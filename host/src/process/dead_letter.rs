@@ -35,15 +35,26 @@ pub struct DeadLetter {
 
 /// Makes the dead letter of `parked`, an event of `source`. `now` is milliseconds since the epoch.
 #[must_use]
-pub fn event(route: &Resolved, partition: &PartitionId, parked: &Parked, source: &Batch, now: u64) -> Event {
+pub fn event(
+    route: &Resolved,
+    partition: &PartitionId,
+    parked: &Parked,
+    source: &Batch,
+    now: u64,
+) -> Event {
     let original = source.get(parked.event);
     let mut json = Vec::new();
     cloudevents::encode_structured(original, &[], &mut json);
-    let event = String::from_utf8(json).ok().and_then(|text| RawValue::from_string(text).ok());
+    let event = String::from_utf8(json)
+        .ok()
+        .and_then(|text| RawValue::from_string(text).ok());
     let step = route.steps.get(parked.failure.step);
     let mut reason = parked.failure.reason.clone();
     if reason.len() > MAX_REASON {
-        let end = (0..=MAX_REASON).rev().find(|&end| reason.is_char_boundary(end)).unwrap_or(0);
+        let end = (0..=MAX_REASON)
+            .rev()
+            .find(|&end| reason.is_char_boundary(end))
+            .unwrap_or(0);
         reason.truncate(end);
         reason.push('…');
     }

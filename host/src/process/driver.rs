@@ -86,7 +86,9 @@ impl Driver {
 
     /// Runs until told to stop. All that it has written is then covered by a durable checkpoint.
     pub async fn run(mut self) {
-        let Ok(mut progress) = self.begin().await else { return };
+        let Ok(mut progress) = self.begin().await else {
+            return;
+        };
         let Err(Stop::Asked) = self.drive(&mut progress).await;
         self.save(&mut progress).await;
     }
@@ -103,15 +105,24 @@ impl Driver {
 
     /// Loads the checkpoint and asks the log what this producer wrote after it.
     async fn recover(&self) -> Result<Progress, String> {
-        let (shared, source, producer) = (self.shared.clone(), self.source.clone(), self.producer());
+        let (shared, source, producer) =
+            (self.shared.clone(), self.source.clone(), self.producer());
         let control = self.control.borrow().route.clone();
         let name = self.name.clone();
         let recovered = tokio::task::spawn_blocking(move || {
             recover(&shared, &name, &source, &producer, &control)
         });
-        let Recovered { lane, active, tails, written, doubt } =
-            recovered.await.map_err(|error| error.to_string())??;
-        self.view.checkpointed(Saved { low: lane.low(), tails });
+        let Recovered {
+            lane,
+            active,
+            tails,
+            written,
+            doubt,
+        } = recovered.await.map_err(|error| error.to_string())??;
+        self.view.checkpointed(Saved {
+            low: lane.low(),
+            tails,
+        });
         Ok(Progress {
             lane,
             active,
@@ -139,7 +150,11 @@ impl Driver {
                 self.save(progress).await;
             }
             self.switch(progress, &control).await;
-            let state = if control.paused { State::Paused } else { State::Running };
+            let state = if control.paused {
+                State::Paused
+            } else {
+                State::Running
+            };
             self.show(progress, state, None);
             let known_tail = *tail.borrow_and_update();
             match choose(&progress.lane, known_tail, control.paused) {
@@ -162,12 +177,21 @@ impl Driver {
         self.save(progress).await;
     }
 
-    async fn wait(&mut self, progress: &mut Progress, tail: &mut watch::Receiver<Offset>, paused: bool) {
+    async fn wait(
+        &mut self,
+        progress: &mut Progress,
+        tail: &mut watch::Receiver<Offset>,
+        paused: bool,
+    ) {
         let now = clock::now();
         let due = progress.lane.first_due().filter(|_| !paused);
-        let due = due.map(|(_, due)| Instant::now() + Duration::from_millis(due.saturating_sub(now)));
+        let due =
+            due.map(|(_, due)| Instant::now() + Duration::from_millis(due.saturating_sub(now)));
         let save = progress.dirty.then(|| progress.saved_at + CHECKPOINT_EVERY);
-        let idle = progress.pipeline.is_some().then(|| Instant::now() + IDLE_AFTER);
+        let idle = progress
+            .pipeline
+            .is_some()
+            .then(|| Instant::now() + IDLE_AFTER);
         let wake = [due, save, idle].into_iter().flatten().min();
         tokio::select! {
             changed = self.control.changed() => drop(changed),
@@ -209,8 +233,15 @@ impl Driver {
             Ok(Err(error)) => return self.stalled(&error.to_string()).await,
             Err(error) => return self.stalled(&format!("a turn failed: {error}")).await,
         };
-        self.shared.metrics.turn_took(&self.name, started.elapsed(), outcome.events);
-        let Outcome { pipeline, frames, lane, .. } = outcome;
+        self.shared
+            .metrics
+            .turn_took(&self.name, started.elapsed(), outcome.events);
+        let Outcome {
+            pipeline,
+            frames,
+            lane,
+            ..
+        } = outcome;
         progress.pipeline = Some(pipeline);
         self.append(frames).await?;
         progress.lane = lane;
@@ -244,7 +275,11 @@ impl Driver {
             changed = self.control.changed() => drop(changed),
             () = tokio::time::sleep_until(deadline) => {}
         }
-        if self.control.borrow().stop { Err(Stop::Asked) } else { Ok(()) }
+        if self.control.borrow().stop {
+            Err(Stop::Asked)
+        } else {
+            Ok(())
+        }
     }
 
     async fn save(&self, progress: &mut Progress) {
@@ -253,9 +288,16 @@ impl Driver {
         let (lane, active) = (progress.lane.clone(), progress.active.clone());
         let saved = tokio::task::spawn_blocking(move || {
             let tails = tails(&*shared.log, &active, &shared.dead_letters)?;
-            let checkpoint = Checkpoint { active: active.document.clone(), lane, tails };
+            let checkpoint = Checkpoint {
+                active: active.document.clone(),
+                lane,
+                tails,
+            };
             shared.checkpoints.put(&name, &source, &checkpoint)?;
-            Ok::<_, String>(Saved { low: checkpoint.lane.low(), tails: checkpoint.tails })
+            Ok::<_, String>(Saved {
+                low: checkpoint.lane.low(),
+                tails: checkpoint.tails,
+            })
         });
         match saved.await {
             Ok(Ok(saved)) => {
@@ -265,7 +307,9 @@ impl Driver {
             Ok(Err(detail)) => {
                 tracing::warn!(route = %self.name, source = %self.source, detail, "the checkpoint could not be saved; it is tried again");
             }
-            Err(error) => tracing::warn!(route = %self.name, %error, "the checkpoint could not be saved"),
+            Err(error) => {
+                tracing::warn!(route = %self.name, %error, "the checkpoint could not be saved")
+            }
         }
         progress.saved_at = Instant::now();
     }
@@ -278,7 +322,12 @@ impl Driver {
             low: progress.lane.low(),
             waiting: progress.lane.waiting(),
             counts: progress.lane.counts.clone(),
-            lines: progress.lane.lines.values().flat_map(|line| line.offsets.iter().copied()).collect(),
+            lines: progress
+                .lane
+                .lines
+                .values()
+                .flat_map(|line| line.offsets.iter().copied())
+                .collect(),
             active: Some(progress.active.clone()),
         });
     }
@@ -312,7 +361,9 @@ pub fn tails(
 ) -> Result<Vec<(PartitionId, Offset)>, String> {
     let targets = route.targets.iter();
     let partitions = targets
-        .flat_map(|topic| (0..topic.partitions).map(|partition| PartitionId::new(topic.name.clone(), partition)))
+        .flat_map(|topic| {
+            (0..topic.partitions).map(|partition| PartitionId::new(topic.name.clone(), partition))
+        })
         .chain([dead_letters.clone()]);
     partitions
         .map(|partition| {
@@ -337,7 +388,10 @@ fn recover(
     producer: &str,
     current: &Arc<Resolved>,
 ) -> Result<Recovered, String> {
-    let bounds = shared.log.bounds(source).map_err(|error| error.to_string())?;
+    let bounds = shared
+        .log
+        .bounds(source)
+        .map_err(|error| error.to_string())?;
     let Some(mut checkpoint) = shared.checkpoints.get(name, source)? else {
         let next = match current.document.start {
             Start::Earliest => bounds.earliest,
@@ -352,7 +406,13 @@ fn recover(
         };
         // Durable before the first output, or a restart would not know where to look for it.
         shared.checkpoints.put(name, source, &first)?;
-        return Ok(Recovered { lane, active: current.clone(), tails, written: Written::new(), doubt: 0 });
+        return Ok(Recovered {
+            lane,
+            active: current.clone(),
+            tails,
+            written: Written::new(),
+            doubt: 0,
+        });
     };
     let (written, doubt) = written_since(&*shared.log, producer, &checkpoint.tails)?;
     let active = if checkpoint.active == current.document {
@@ -366,7 +426,13 @@ fn recover(
         checkpoint.lane.next = bounds.tail;
         checkpoint.lane.lines.clear();
     }
-    Ok(Recovered { lane: checkpoint.lane, active, tails: checkpoint.tails, written, doubt })
+    Ok(Recovered {
+        lane: checkpoint.lane,
+        active,
+        tails: checkpoint.tails,
+        written,
+        doubt,
+    })
 }
 
 /// All outputs of `producer` behind `tails`, and the source offset below which they stop.
@@ -382,7 +448,9 @@ fn written_since(
         loop {
             let heads = match log.heads(partition, from, HEADS) {
                 Ok(heads) => heads,
-                Err(sandbar_log::Error::NoSuchPartition(_) | sandbar_log::Error::PastTail { .. }) => break,
+                Err(
+                    sandbar_log::Error::NoSuchPartition(_) | sandbar_log::Error::PastTail { .. },
+                ) => break,
                 Err(sandbar_log::Error::Trimmed { earliest, .. }) => {
                     from = earliest;
                     continue;
@@ -395,7 +463,11 @@ fn written_since(
                 if provenance.producer == producer {
                     let found: &mut HashSet<_> = written.entry(partition.clone()).or_default();
                     found.extend(provenance.origins.iter().copied());
-                    let last = provenance.origins.iter().map(|(offset, _)| offset + 1).max();
+                    let last = provenance
+                        .origins
+                        .iter()
+                        .map(|(offset, _)| offset + 1)
+                        .max();
                     doubt = doubt.max(last.unwrap_or(0));
                 }
             }

@@ -28,7 +28,11 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { max_attempts: 5, initial_ms: 100, max_ms: 30_000 }
+        Self {
+            max_attempts: 5,
+            initial_ms: 100,
+            max_ms: 30_000,
+        }
     }
 }
 
@@ -37,7 +41,9 @@ impl RetryPolicy {
     #[must_use]
     pub fn backoff_ms(&self, attempts: u32) -> u64 {
         let doublings = attempts.saturating_sub(1).min(32);
-        self.initial_ms.saturating_mul(1 << doublings).min(self.max_ms)
+        self.initial_ms
+            .saturating_mul(1 << doublings)
+            .min(self.max_ms)
     }
 }
 
@@ -125,13 +131,19 @@ impl Lane {
     /// A lane that starts at `next`.
     #[must_use]
     pub fn starting_at(next: Offset) -> Self {
-        Self { next, ..Self::default() }
+        Self {
+            next,
+            ..Self::default()
+        }
     }
 
     /// Everything below is settled.
     #[must_use]
     pub fn low(&self) -> Offset {
-        let heads = self.lines.values().filter_map(|line| line.offsets.front().copied());
+        let heads = self
+            .lines
+            .values()
+            .filter_map(|line| line.offsets.front().copied());
         heads.min().unwrap_or(self.next).min(self.next)
     }
 
@@ -150,7 +162,10 @@ impl Lane {
     /// The key of the line that is due first.
     #[must_use]
     pub fn first_due(&self) -> Option<(&str, u64)> {
-        let lines = self.lines.iter().map(|(key, line)| (key.as_str(), line.due));
+        let lines = self
+            .lines
+            .iter()
+            .map(|(key, line)| (key.as_str(), line.due));
         lines.min_by_key(|(_, due)| *due)
     }
 
@@ -165,7 +180,14 @@ impl Lane {
 
     /// Takes note of what became of the events of one batch, in their order. `key` and `offset` say
     /// which event; `now` is milliseconds since the epoch.
-    pub fn settle(&mut self, offset: Offset, key: &str, what: &Settlement, policy: &RetryPolicy, now: u64) {
+    pub fn settle(
+        &mut self,
+        offset: Offset,
+        key: &str,
+        what: &Settlement,
+        policy: &RetryPolicy,
+        now: u64,
+    ) {
         self.next = self.next.max(offset + 1);
         match what {
             Settlement::Settled => {

@@ -33,8 +33,16 @@ impl Pipeline {
                 .map_err(|error| format!("step {index} ({}): {error}", step.reference))?;
             runners.push(runner);
         }
-        let targets = route.targets.iter().map(|target| target.name.clone()).collect();
-        Ok(Self { route, runners, targets })
+        let targets = route
+            .targets
+            .iter()
+            .map(|target| target.name.clone())
+            .collect();
+        Ok(Self {
+            route,
+            runners,
+            targets,
+        })
     }
 
     /// Whether this was made from `route`.
@@ -66,7 +74,9 @@ impl Pipeline {
             let mut owners_after = Vec::with_capacity(answer.outputs.len());
             for (verdict, &owner) in answer.verdicts.iter().zip(&owners) {
                 match verdict {
-                    Said::Emit { count, .. } => owners_after.extend(std::iter::repeat_n(owner, *count)),
+                    Said::Emit { count, .. } => {
+                        owners_after.extend(std::iter::repeat_n(owner, *count))
+                    }
                     Said::Drop(reason) => fates[owner].dropped = Some(reason.clone()),
                     Said::Reject(reason) => {
                         fates[owner].end(Verdict::Fail(Failure {
@@ -76,7 +86,10 @@ impl Pipeline {
                         }));
                     }
                     Said::Retry(reason) => {
-                        fates[owner].end(Verdict::Retry { reason: reason.clone(), step });
+                        fates[owner].end(Verdict::Retry {
+                            reason: reason.clone(),
+                            step,
+                        });
                     }
                     Said::Fault(fault) => fates[owner].end(Verdict::Fail(failure_of(fault, step))),
                 }
@@ -85,22 +98,36 @@ impl Pipeline {
             current = answer.outputs;
             targets = answer.targets;
         }
-        Processed { verdicts: verdicts_of(fates, &owners), outputs: current, targets }
+        Processed {
+            verdicts: verdicts_of(fates, &owners),
+            outputs: current,
+            targets,
+        }
     }
 
     fn check_contracts(&self, processed: &mut Processed) {
-        let contracts: Vec<_> = self.route.targets.iter().map(|target| target.contract()).collect();
+        let contracts: Vec<_> = self
+            .route
+            .targets
+            .iter()
+            .map(|target| target.contract())
+            .collect();
         if contracts.iter().all(Option::is_none) {
             return;
         }
         let step = self.route.steps.len().saturating_sub(1);
         for verdict in &mut processed.verdicts {
-            let Verdict::Emit { first, count } = *verdict else { continue };
+            let Verdict::Emit { first, count } = *verdict else {
+                continue;
+            };
             let refused = (first..first + count).find_map(|output| {
                 let target = usize::from(processed.targets[output]);
                 let bound = contracts[target].as_ref()?;
                 let event = processed.outputs.get(output);
-                let violations = bound.contract.check(event.r#type, event.datacontenttype, event.data).err()?;
+                let violations = bound
+                    .contract
+                    .check(event.r#type, event.datacontenttype, event.data)
+                    .err()?;
                 Some(format!(
                     "output {} does not fit contract {} of topic {}: {violations}",
                     output - first,
@@ -109,7 +136,11 @@ impl Pipeline {
                 ))
             });
             if let Some(reason) = refused {
-                *verdict = Verdict::Fail(Failure { cause: Cause::Contract, reason, step });
+                *verdict = Verdict::Fail(Failure {
+                    cause: Cause::Contract,
+                    reason,
+                    step,
+                });
             }
         }
     }
@@ -141,9 +172,15 @@ fn verdicts_of(fates: Vec<Fate>, owners: &[usize]) -> Vec<Verdict> {
         }
         let count = at - first;
         verdicts.push(match fate {
-            Fate { ended: Some(verdict), .. } => verdict,
+            Fate {
+                ended: Some(verdict),
+                ..
+            } => verdict,
             Fate { .. } if count > 0 => Verdict::Emit { first, count },
-            Fate { dropped: Some(reason), .. } if !reason.is_empty() => Verdict::Drop(reason),
+            Fate {
+                dropped: Some(reason),
+                ..
+            } if !reason.is_empty() => Verdict::Drop(reason),
             Fate { .. } => Verdict::Drop(NO_REASON.to_owned()),
         });
     }
@@ -167,12 +204,19 @@ fn failure_of(fault: &Fault, step: usize) -> Failure {
     } else {
         format!("{}\n{}", fault.message, fault.backtrace)
     };
-    Failure { cause, reason, step }
+    Failure {
+        cause,
+        reason,
+        step,
+    }
 }
 
 /// A route without steps copies every event into each of its targets.
 fn copy_to_all(batch: &Batch, targets: usize) -> Processed {
-    let emit = |event: usize| Verdict::Emit { first: event * targets, count: targets };
+    let emit = |event: usize| Verdict::Emit {
+        first: event * targets,
+        count: targets,
+    };
     let outputs = if targets == 1 {
         batch.clone()
     } else {

@@ -65,10 +65,16 @@ pub struct Failure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The outputs `first..first + count` of [`Processed::outputs`].
-    Emit { first: usize, count: usize },
+    Emit {
+        first: usize,
+        count: usize,
+    },
     Drop(String),
     Fail(Failure),
-    Retry { reason: String, step: usize },
+    Retry {
+        reason: String,
+        step: usize,
+    },
 }
 
 /// A batch after its last step.
@@ -151,7 +157,11 @@ pub fn partition_of(key: &str, partitions: u32) -> u32 {
 pub fn decide(input: &Input<'_>) -> Decision {
     let mut deciding = Deciding::new(input);
     let held = !input.lane.lines.is_empty()
-        || input.processed.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Retry { .. }));
+        || input
+            .processed
+            .verdicts
+            .iter()
+            .any(|verdict| matches!(verdict, Verdict::Retry { .. }));
     if held {
         deciding.with_lines();
     } else {
@@ -159,7 +169,10 @@ pub fn decide(input: &Input<'_>) -> Decision {
             deciding.settled(index, verdict, 1);
         }
         if let Some(&last) = input.offsets.last() {
-            deciding.decision.lane.settle_run(input.offsets.len() as u64, last + 1);
+            deciding
+                .decision
+                .lane
+                .settle_run(input.offsets.len() as u64, last + 1);
         }
     }
     deciding.finish()
@@ -179,8 +192,13 @@ impl<'a> Deciding<'a> {
         let places = input.targets.iter();
         Self {
             input,
-            decision: Decision { lane: input.lane.clone(), ..Decision::default() },
-            places: places.map(|target| vec![Vec::new(); target.partitions as usize]).collect(),
+            decision: Decision {
+                lane: input.lane.clone(),
+                ..Decision::default()
+            },
+            places: places
+                .map(|target| vec![Vec::new(); target.partitions as usize])
+                .collect(),
             emitted: vec![0; input.targets.len()],
         }
     }
@@ -193,27 +211,35 @@ impl<'a> Deciding<'a> {
             let event = input.batch.get(index);
             let key = event.key();
             let lane = &self.decision.lane;
-            let first_of_line =
-                lane.lines.get(key.as_ref()).is_none_or(|line| line.offsets.front() == Some(&offset));
+            let first_of_line = lane
+                .lines
+                .get(key.as_ref())
+                .is_none_or(|line| line.offsets.front() == Some(&offset));
             let attempts = lane.attempts(&key, offset) + 1;
             let settlement = match verdict {
                 _ if !first_of_line => Settlement::Behind,
                 Verdict::Retry { reason, step } if attempts >= input.policy.max_attempts => {
                     let failure = Failure {
                         cause: Cause::RetriesExhausted,
-                        reason: format!("the plugin asked for a retry {attempts} times; last: {reason}"),
+                        reason: format!(
+                            "the plugin asked for a retry {attempts} times; last: {reason}"
+                        ),
                         step: *step,
                     };
                     self.settled(index, &Verdict::Fail(failure), attempts);
                     Settlement::Settled
                 }
-                Verdict::Retry { reason, .. } => Settlement::Again { reason: reason.clone() },
+                Verdict::Retry { reason, .. } => Settlement::Again {
+                    reason: reason.clone(),
+                },
                 settled => {
                     self.settled(index, settled, attempts);
                     Settlement::Settled
                 }
             };
-            self.decision.lane.settle(offset, &key, &settlement, input.policy, input.now);
+            self.decision
+                .lane
+                .settle(offset, &key, &settlement, input.policy, input.now);
         }
     }
 
@@ -232,7 +258,11 @@ impl<'a> Deciding<'a> {
             .is_some_and(|found| found.contains(&(offset, 0)));
         if already_parked {
             // Before the restart the event was given up; it stays so.
-            let failure = Failure { cause: Cause::RetriesExhausted, reason: String::new(), step: 0 };
+            let failure = Failure {
+                cause: Cause::RetriesExhausted,
+                reason: String::new(),
+                step: 0,
+            };
             self.park(event, offset, 0, failure);
             return;
         }
@@ -247,12 +277,22 @@ impl<'a> Deciding<'a> {
             self.emitted[target] += 1;
             let index = u32::try_from(output - first).unwrap_or(u32::MAX);
             if !self.is_written(topic, partition, offset, index) {
-                self.places[target][partition as usize].push(Placed { output, offset, index });
+                self.places[target][partition as usize].push(Placed {
+                    output,
+                    offset,
+                    index,
+                });
             }
         }
     }
 
-    fn is_written(&self, topic: &sandbar_types::Name, partition: u32, offset: Offset, index: u32) -> bool {
+    fn is_written(
+        &self,
+        topic: &sandbar_types::Name,
+        partition: u32,
+        offset: Offset,
+        index: u32,
+    ) -> bool {
         !self.input.written.is_empty()
             && self
                 .input
@@ -267,7 +307,12 @@ impl<'a> Deciding<'a> {
         counts.rejected += u64::from(failure.cause == Cause::Rejected);
         let written = self.input.written.get(self.input.dead_letters);
         if !written.is_some_and(|found| found.contains(&(offset, 0))) {
-            self.decision.parked.push(Parked { event, offset, attempts, failure });
+            self.decision.parked.push(Parked {
+                event,
+                offset,
+                attempts,
+                failure,
+            });
         }
     }
 
@@ -282,7 +327,9 @@ impl<'a> Deciding<'a> {
             for (partition, placed) in partitions.into_iter().enumerate() {
                 if !placed.is_empty() {
                     let partition = u32::try_from(partition).unwrap_or(u32::MAX);
-                    self.decision.writes.push((PartitionId::new(target.topic.clone(), partition), placed));
+                    self.decision
+                        .writes
+                        .push((PartitionId::new(target.topic.clone(), partition), placed));
                 }
             }
         }

@@ -69,7 +69,11 @@ pub enum Error {
     #[error("{0}")]
     Plugin(String),
     #[error("the events at {partition}/{offset} cannot be decoded: {detail}")]
-    Decode { partition: PartitionId, offset: Offset, detail: String },
+    Decode {
+        partition: PartitionId,
+        offset: Offset,
+        detail: String,
+    },
 }
 
 impl Turn {
@@ -87,7 +91,10 @@ impl Turn {
             What::Line(key) => self.read_line(&key)?,
         };
         let targets: Vec<Target> = (self.route.targets.iter())
-            .map(|topic| Target { topic: topic.name.clone(), partitions: topic.partitions })
+            .map(|topic| Target {
+                topic: topic.name.clone(),
+                partitions: topic.partitions,
+            })
             .collect();
         let mut frames = Vec::new();
         let mut events = 0;
@@ -109,7 +116,12 @@ impl Turn {
             events += offsets.len();
             lane = decision.lane;
         }
-        Ok(Outcome { pipeline, frames, lane, events })
+        Ok(Outcome {
+            pipeline,
+            frames,
+            lane,
+            events,
+        })
     }
 
     fn decode(&self, frame: &Frame) -> Result<Batch, Error> {
@@ -123,7 +135,9 @@ impl Turn {
     /// New events in chunks of at most [`EVENTS_PER_CALL`]; small frames are put together.
     fn read_fresh(&mut self) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
         let tail = self.log.bounds(&self.source)?.tail;
-        let frames = self.log.read(&self.source, self.lane.next, BYTES_PER_TURN)?;
+        let frames = self
+            .log
+            .read(&self.source, self.lane.next, BYTES_PER_TURN)?;
         if frames.is_empty() {
             // A gap up to the tail, which a repair left.
             self.lane.next = self.lane.next.max(tail);
@@ -157,7 +171,9 @@ impl Turn {
 
     /// The first events of a line.
     fn read_line(&self, key: &str) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
-        let Some(line) = self.lane.lines.get(key) else { return Ok(Vec::new()) };
+        let Some(line) = self.lane.lines.get(key) else {
+            return Ok(Vec::new());
+        };
         let mut offsets = Vec::new();
         let mut builder = BatchBuilder::new();
         for &offset in line.offsets.iter().take(EVENTS_PER_CALL) {
@@ -170,28 +186,41 @@ impl Turn {
         Ok(vec![(offsets, builder.finish())])
     }
 
-    fn frames_of(&self, decision: &Decision, processed: &Processed, source: &Batch, frames: &mut Vec<Append>) {
+    fn frames_of(
+        &self,
+        decision: &Decision,
+        processed: &Processed,
+        source: &Batch,
+        frames: &mut Vec<Append>,
+    ) {
         let made_by = self.route.made_by();
-        let mut push = |partition: &PartitionId, batch: &Batch, origins: Vec<(Offset, u32)>, durability| {
-            frames.push(Append {
-                partition: partition.clone(),
-                count: u32::try_from(batch.len()).unwrap_or(u32::MAX),
-                body: Bytes::from(batch.encode()),
-                provenance: Some(Provenance {
-                    producer: self.producer.clone(),
-                    made_by: made_by.clone(),
-                    origins,
-                }),
-                durability,
-            });
-        };
+        let mut push =
+            |partition: &PartitionId, batch: &Batch, origins: Vec<(Offset, u32)>, durability| {
+                frames.push(Append {
+                    partition: partition.clone(),
+                    count: u32::try_from(batch.len()).unwrap_or(u32::MAX),
+                    body: Bytes::from(batch.encode()),
+                    provenance: Some(Provenance {
+                        producer: self.producer.clone(),
+                        made_by: made_by.clone(),
+                        origins,
+                    }),
+                    durability,
+                });
+            };
         for (partition, placed) in &decision.writes {
             let durability = (self.route.targets.iter())
                 .find(|topic| topic.name == partition.topic)
                 .map_or(Durability::Sync, |topic| topic.durability());
-            let whole = placed.len() == processed.outputs.len() && processed.outputs.byte_length() <= BYTES_PER_FRAME;
+            let whole = placed.len() == processed.outputs.len()
+                && processed.outputs.byte_length() <= BYTES_PER_FRAME;
             if whole {
-                push(partition, &processed.outputs, origins_of(placed), durability);
+                push(
+                    partition,
+                    &processed.outputs,
+                    origins_of(placed),
+                    durability,
+                );
                 continue;
             }
             for part in cut(placed, &processed.outputs) {
@@ -205,16 +234,34 @@ impl Turn {
         if !decision.parked.is_empty() {
             let mut builder = BatchBuilder::new();
             for parked in &decision.parked {
-                builder.push_event(&dead_letter::event(&self.route, &self.source, parked, source, self.now));
+                builder.push_event(&dead_letter::event(
+                    &self.route,
+                    &self.source,
+                    parked,
+                    source,
+                    self.now,
+                ));
             }
-            let origins = decision.parked.iter().map(|parked| (parked.offset, 0)).collect();
-            push(&self.dead_letters, &builder.finish(), origins, Durability::Sync);
+            let origins = decision
+                .parked
+                .iter()
+                .map(|parked| (parked.offset, 0))
+                .collect();
+            push(
+                &self.dead_letters,
+                &builder.finish(),
+                origins,
+                Durability::Sync,
+            );
         }
     }
 }
 
 fn origins_of(placed: &[Placed]) -> Vec<(Offset, u32)> {
-    placed.iter().map(|placed| (placed.offset, placed.index)).collect()
+    placed
+        .iter()
+        .map(|placed| (placed.offset, placed.index))
+        .collect()
 }
 
 /// Cuts outputs into runs of at most about [`BYTES_PER_FRAME`].

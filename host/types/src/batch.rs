@@ -75,7 +75,11 @@ impl Column {
             Self::Empty => &[],
             Self::Same(value) => value,
             Self::Each { bytes, ends } => {
-                let start = if index == 0 { 0 } else { ends[index - 1] as usize };
+                let start = if index == 0 {
+                    0
+                } else {
+                    ends[index - 1] as usize
+                };
                 &bytes[start..ends[index] as usize]
             }
         }
@@ -223,7 +227,11 @@ impl Batch {
             Column::Empty => Bytes::new(),
             Column::Same(value) => value.clone(),
             Column::Each { bytes, ends } => {
-                let start = if index == 0 { 0 } else { ends[index - 1] as usize };
+                let start = if index == 0 {
+                    0
+                } else {
+                    ends[index - 1] as usize
+                };
                 bytes.slice(start..ends[index] as usize)
             }
         }
@@ -236,7 +244,11 @@ impl Batch {
     /// The events `from..to`, sharing the bytes.
     #[must_use]
     pub fn slice(&self, from: usize, to: usize) -> Self {
-        assert!(from <= to && to <= self.count, "{from}..{to} of {}", self.count);
+        assert!(
+            from <= to && to <= self.count,
+            "{from}..{to} of {}",
+            self.count
+        );
         Self {
             count: to - from,
             columns: std::array::from_fn(|index| self.columns[index].slice(from, to)),
@@ -252,7 +264,9 @@ impl Batch {
             many => {
                 let mut builder = BatchBuilder::with_capacity(
                     many.iter().map(Self::len).sum(),
-                    many.iter().map(|batch| batch.columns[DATA].byte_length()).sum(),
+                    many.iter()
+                        .map(|batch| batch.columns[DATA].byte_length())
+                        .sum(),
                 );
                 for event in many.iter().flat_map(Self::iter) {
                     builder.push(event);
@@ -303,12 +317,16 @@ impl Batch {
                 }
                 2 => {
                     let length = reader.u32(name)? as usize;
-                    let raw = reader.take(count.checked_mul(4).ok_or(DecodeError::Short(name))?, name)?;
+                    let raw =
+                        reader.take(count.checked_mul(4).ok_or(DecodeError::Short(name))?, name)?;
                     let ends = raw
                         .chunks_exact(4)
                         .map(|end| u32::from_le_bytes([end[0], end[1], end[2], end[3]]))
                         .collect();
-                    Column::Each { bytes: reader.take(length, name)?, ends }
+                    Column::Each {
+                        bytes: reader.take(length, name)?,
+                        ends,
+                    }
                 }
                 kind => return Err(DecodeError::Kind { column: name, kind }),
             };
@@ -328,7 +346,10 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn take(&mut self, length: usize, what: &'static str) -> Result<Bytes, DecodeError> {
-        let end = self.at.checked_add(length).filter(|&end| end <= self.bytes.len());
+        let end = self
+            .at
+            .checked_add(length)
+            .filter(|&end| end <= self.bytes.len());
         let end = end.ok_or(DecodeError::Short(what))?;
         let taken = self.bytes.slice(self.at..end);
         self.at = end;
@@ -381,7 +402,10 @@ impl ColumnBuilder {
     #[must_use]
     pub fn finish(self) -> Column {
         if self.varied {
-            Column::Each { bytes: self.bytes.into(), ends: self.ends }
+            Column::Each {
+                bytes: self.bytes.into(),
+                ends: self.ends,
+            }
         } else if self.bytes.is_empty() {
             Column::Empty
         } else {

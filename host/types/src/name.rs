@@ -23,7 +23,9 @@ pub enum NameError {
     Empty,
     #[error("the name has {0} bytes; at most {MAX_LENGTH} are allowed")]
     TooLong(usize),
-    #[error("the name {name:?} has {found:?} at byte {at}; allowed are a-z A-Z 0-9 . _ - and it must start with a letter or digit")]
+    #[error(
+        "the name {name:?} has {found:?} at byte {at}; allowed are a-z A-Z 0-9 . _ - and it must start with a letter or digit"
+    )]
     Illegal {
         name: String,
         at: usize,

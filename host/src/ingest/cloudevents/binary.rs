@@ -22,10 +22,15 @@ pub(super) fn decode(headers: &HeaderMap, body: Bytes) -> Decoded {
         }
     }
     for (header, value) in headers {
-        let Some(name) = header.as_str().strip_prefix("ce-") else { continue };
+        let Some(name) = header.as_str().strip_prefix("ce-") else {
+            continue;
+        };
         let known = Known::of(name);
         if known == Some(Known::DataContentType) {
-            reading.fault(name, "is the Content-Type in binary mode; leave out ce-datacontenttype");
+            reading.fault(
+                name,
+                "is the Content-Type in binary mode; leave out ce-datacontenttype",
+            );
             continue;
         }
         let Some(text) = text(value.as_bytes()) else {
@@ -60,7 +65,11 @@ fn unquoted(inner: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(inner.len());
     let mut bytes = inner.iter();
     while let Some(&byte) = bytes.next() {
-        out.push(if byte == b'\\' { *bytes.next().unwrap_or(&b'\\') } else { byte });
+        out.push(if byte == b'\\' {
+            *bytes.next().unwrap_or(&b'\\')
+        } else {
+            byte
+        });
     }
     out
 }

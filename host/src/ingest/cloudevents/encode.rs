@@ -53,13 +53,22 @@ pub fn encode_batch<'a>(events: impl IntoIterator<Item = EventRef<'a>>, out: &mu
 
 fn write_extensions(event: EventRef<'_>, extra: &[(&str, AttributeValue)], out: &mut Vec<u8>) {
     let object = event.extensions.trim();
-    let Some(members) = object.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else { return };
+    let Some(members) = object
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+    else {
+        return;
+    };
     if members.trim().is_empty() {
         return;
     }
     let named = |name: &str| extra.iter().any(|(of, _)| *of == name);
     if extra.iter().any(|(name, _)| members.contains(name)) {
-        for (name, value) in event.extension_map().iter().filter(|(name, _)| !named(name)) {
+        for (name, value) in event
+            .extension_map()
+            .iter()
+            .filter(|(name, _)| !named(name))
+        {
             write_value(name, value, out);
         }
     } else {
@@ -88,8 +97,13 @@ fn write_data(event: EventRef<'_>, out: &mut Vec<u8>) {
     write_name("data_base64", out);
     out.push(b'"');
     let start = out.len();
-    out.resize(start + base64::encoded_len(event.data.len(), true).unwrap_or(0), 0);
-    let written = STANDARD.encode_slice(event.data, &mut out[start..]).unwrap_or(0);
+    out.resize(
+        start + base64::encoded_len(event.data.len(), true).unwrap_or(0),
+        0,
+    );
+    let written = STANDARD
+        .encode_slice(event.data, &mut out[start..])
+        .unwrap_or(0);
     out.truncate(start + written);
     out.push(b'"');
 }
@@ -97,7 +111,12 @@ fn write_data(event: EventRef<'_>, out: &mut Vec<u8>) {
 /// Whether a media type, not a JSON one, is made to be read as text.
 fn is_text(datacontenttype: &str) -> bool {
     let essence = media::essence(datacontenttype);
-    let named = ["application/xml", "application/yaml", "application/x-www-form-urlencoded", "application/graphql"];
+    let named = [
+        "application/xml",
+        "application/yaml",
+        "application/x-www-form-urlencoded",
+        "application/graphql",
+    ];
     essence.starts_with("text/")
         || essence.ends_with("+xml")
         || essence.ends_with("+yaml")
@@ -107,7 +126,9 @@ fn is_text(datacontenttype: &str) -> bool {
 fn write_value(name: &str, value: &AttributeValue, out: &mut Vec<u8>) {
     write_name(name, out);
     match value {
-        AttributeValue::Boolean(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        AttributeValue::Boolean(value) => {
+            out.extend_from_slice(if *value { b"true" } else { b"false" })
+        }
         AttributeValue::Integer(value) => out.extend_from_slice(value.to_string().as_bytes()),
         AttributeValue::String(value) => write_text(value, out),
     }

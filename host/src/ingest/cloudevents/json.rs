@@ -30,8 +30,20 @@ pub fn structured(body: &Bytes) -> Result<Decoded, Refusal> {
 /// # Errors
 /// When the body is not a JSON array in UTF-8, or has too many events.
 pub fn batch(body: &Bytes, limits: &Limits) -> Result<Vec<Decoded>, Refusal> {
-    let (events, whole) = parse(body, BatchSeed { body, most: limits.max_events })?;
-    if whole { Ok(events) } else { Err(Refusal::TooManyEvents { max_events: limits.max_events }) }
+    let (events, whole) = parse(
+        body,
+        BatchSeed {
+            body,
+            most: limits.max_events,
+        },
+    )?;
+    if whole {
+        Ok(events)
+    } else {
+        Err(Refusal::TooManyEvents {
+            max_events: limits.max_events,
+        })
+    }
 }
 
 /// Reads one event per line; empty lines are skipped.
@@ -49,10 +61,16 @@ pub fn lines(body: &Bytes, limits: &Limits) -> Result<Vec<Decoded>, Refusal> {
             continue;
         }
         if events.len() == limits.max_events {
-            return Err(Refusal::TooManyEvents { max_events: limits.max_events });
+            return Err(Refusal::TooManyEvents {
+                max_events: limits.max_events,
+            });
         }
         events.push(structured(&line).map_err(|refusal| match refusal {
-            Refusal::Malformed { column, reason, .. } => Refusal::Malformed { line: number + 1, column, reason },
+            Refusal::Malformed { column, reason, .. } => Refusal::Malformed {
+                line: number + 1,
+                column,
+                reason,
+            },
             other => other,
         })?);
     }
@@ -71,7 +89,9 @@ fn parse<'de, S: DeserializeSeed<'de>>(body: &'de Bytes, seed: S) -> Result<S::V
         }
     })?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    let value = seed
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
     value.map_err(|error| {
         let text = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
@@ -92,7 +112,10 @@ impl<'de> DeserializeSeed<'de> for BatchSeed<'_> {
     /// The events, and whether these are all.
     type Value = (Vec<Decoded>, bool);
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
@@ -129,7 +152,9 @@ impl EventSeed<'_> {
     fn not_an_object(found: &str) -> Decoded {
         let mut reading = Reading::default();
         reading.fault("", format!("an event must be a JSON object, not {found}"));
-        let Decoded::Invalid { id, mut errors } = reading.finish() else { unreachable!("it has a fault") };
+        let Decoded::Invalid { id, mut errors } = reading.finish() else {
+            unreachable!("it has a fault")
+        };
         errors.truncate(1);
         Decoded::Invalid { id, errors }
     }
@@ -138,7 +163,10 @@ impl EventSeed<'_> {
 impl<'de> DeserializeSeed<'de> for EventSeed<'_> {
     type Value = Decoded;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Decoded, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Decoded, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
@@ -208,15 +236,30 @@ fn attribute(reading: &mut Reading, name: &str, value: Scalar<'_>) {
         // Null is the same as absent (JSON format §2.2).
         (_, Scalar::Null) => {}
         (Some(known), Scalar::Text(text)) => reading.known(known, name, text),
-        (Some(known), other) => reading.unusable(known, name, format!("must be a string, not {}", other.kind())),
-        (None, Scalar::Text(text)) => reading.extension(name, AttributeValue::String(text.into_owned())),
+        (Some(known), other) => reading.unusable(
+            known,
+            name,
+            format!("must be a string, not {}", other.kind()),
+        ),
+        (None, Scalar::Text(text)) => {
+            reading.extension(name, AttributeValue::String(text.into_owned()))
+        }
         (None, Scalar::Boolean(value)) => reading.extension(name, AttributeValue::Boolean(value)),
         (None, Scalar::Integer(value)) => match i32::try_from(value) {
             Ok(value) => reading.extension(name, AttributeValue::Integer(value)),
-            Err(_) => reading.fault(name, "is no 32-bit integer; write larger numbers as strings"),
+            Err(_) => reading.fault(
+                name,
+                "is no 32-bit integer; write larger numbers as strings",
+            ),
         },
         (None, other) => {
-            reading.fault(name, format!("must be a string, a boolean or a 32-bit integer, not {}", other.kind()));
+            reading.fault(
+                name,
+                format!(
+                    "must be a string, a boolean or a 32-bit integer, not {}",
+                    other.kind()
+                ),
+            );
         }
     }
 }
@@ -230,12 +273,21 @@ fn take_data(
     let base64 = base64.filter(|value| !matches!(value, Scalar::Null));
     match (data, base64) {
         (None, None) => {}
-        (Some(_), Some(_)) => reading.fault("data_base64", "must not stand beside data: an event has one of them"),
+        (Some(_), Some(_)) => reading.fault(
+            "data_base64",
+            "must not stand beside data: an event has one of them",
+        ),
         (None, Some(Scalar::Text(text))) => match STANDARD.decode(text.as_bytes()) {
             Ok(bytes) => reading.data(bytes.into()),
-            Err(error) => reading.fault("data_base64", format!("is not base64 (RFC 4648 §4): {error}")),
+            Err(error) => reading.fault(
+                "data_base64",
+                format!("is not base64 (RFC 4648 §4): {error}"),
+            ),
         },
-        (None, Some(other)) => reading.fault("data_base64", format!("must be a string, not {}", other.kind())),
+        (None, Some(other)) => reading.fault(
+            "data_base64",
+            format!("must be a string, not {}", other.kind()),
+        ),
         (Some(raw), None) => {
             let text = raw.get();
             if is_json(reading.datacontenttype()) {
@@ -245,7 +297,8 @@ fn take_data(
                 reading.data(content.into());
             } else if text != "null" {
                 let kind = reading.datacontenttype().to_owned();
-                let reason = format!("must be a string, because datacontenttype {kind:?} is not JSON");
+                let reason =
+                    format!("must be a string, because datacontenttype {kind:?} is not JSON");
                 reading.fault("data", reason);
             }
         }

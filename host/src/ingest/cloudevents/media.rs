@@ -2,12 +2,19 @@
 
 /// `type/subtype` in lower case, without parameters.
 pub(super) fn essence(text: &str) -> String {
-    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    text.split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// The value of a parameter, without quotes.
 pub(super) fn parameter<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut parameters = text.split(';').skip(1).filter_map(|one| one.split_once('='));
+    let mut parameters = text
+        .split(';')
+        .skip(1)
+        .filter_map(|one| one.split_once('='));
     let (_, value) = parameters.find(|(found, _)| found.trim().eq_ignore_ascii_case(name))?;
     Some(value.trim().trim_matches('"'))
 }
@@ -21,7 +28,9 @@ pub(super) fn is_valid(text: &str) -> bool {
         Some(at) => text.split_at(at),
         None => (text, ""),
     };
-    let Some((kind, subtype)) = essence.trim_end_matches([' ', '\t']).split_once('/') else { return false };
+    let Some((kind, subtype)) = essence.trim_end_matches([' ', '\t']).split_once('/') else {
+        return false;
+    };
     if !is_token(kind) || !is_token(subtype) {
         return false;
     }
@@ -35,7 +44,9 @@ pub(super) fn is_valid(text: &str) -> bool {
         if name.is_empty() || !is_token(name) {
             return false;
         }
-        let Some(length) = value_length(value) else { return false };
+        let Some(length) = value_length(value) else {
+            return false;
+        };
         rest = value[length..].trim_start_matches([' ', '\t']);
     }
     rest.is_empty()

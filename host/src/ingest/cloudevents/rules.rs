@@ -64,7 +64,10 @@ impl Reading {
                 "" => String::new(),
                 name => format!("/{}", name.replace('~', "~0").replace('/', "~1")),
             };
-            self.errors.push(AttributeError { pointer, reason: reason.into() });
+            self.errors.push(AttributeError {
+                pointer,
+                reason: reason.into(),
+            });
         }
     }
 
@@ -81,7 +84,10 @@ impl Reading {
         }
         self.given |= known.bit();
         if value.is_empty() {
-            return self.fault(name, "must not be empty; leave out an optional attribute without a value");
+            return self.fault(
+                name,
+                "must not be empty; leave out an optional attribute without a value",
+            );
         }
         if let Err(reason) = check_text(&value) {
             return self.fault(name, reason);
@@ -116,7 +122,12 @@ impl Reading {
         {
             return self.fault(name, reason);
         }
-        if self.event.extensions.insert(name.to_owned(), value).is_some() {
+        if self
+            .event
+            .extensions
+            .insert(name.to_owned(), value)
+            .is_some()
+        {
             self.fault(name, "is given twice");
         }
     }
@@ -132,9 +143,21 @@ impl Reading {
     pub fn finish(mut self) -> Decoded {
         let required = [
             (Known::SpecVersion, "specversion", "is required: \"1.0\""),
-            (Known::Id, "id", "is required: a text that is unique within the source"),
-            (Known::Source, "source", "is required: a URI reference that says where the event is from"),
-            (Known::Type, "type", "is required: what kind of event this is"),
+            (
+                Known::Id,
+                "id",
+                "is required: a text that is unique within the source",
+            ),
+            (
+                Known::Source,
+                "source",
+                "is required: a URI reference that says where the event is from",
+            ),
+            (
+                Known::Type,
+                "type",
+                "is required: what kind of event this is",
+            ),
         ];
         for (known, name, reason) in required {
             if self.given & known.bit() == 0 {
@@ -145,15 +168,19 @@ impl Reading {
             return Decoded::Event(self.event);
         }
         let id = Some(self.event.id).filter(|id| !id.is_empty());
-        Decoded::Invalid { id, errors: self.errors }
+        Decoded::Invalid {
+            id,
+            errors: self.errors,
+        }
     }
 }
 
 fn check_known(known: Known, value: &str) -> Result<(), String> {
     match known {
-        Known::SpecVersion if value != "1.0" => {
-            Err(format!("is {:?}; this hub reads CloudEvents \"1.0\"", shortened(value)))
-        }
+        Known::SpecVersion if value != "1.0" => Err(format!(
+            "is {:?}; this hub reads CloudEvents \"1.0\"",
+            shortened(value)
+        )),
         Known::Source => match fluent_uri::UriRef::parse(value) {
             Ok(_) => Ok(()),
             Err(error) => Err(format!("is not a URI reference (RFC 3986): {error}")),
@@ -164,11 +191,14 @@ fn check_known(known: Known, value: &str) -> Result<(), String> {
         },
         Known::Time => match OffsetDateTime::parse(value, &Rfc3339) {
             Ok(_) => Ok(()),
-            Err(error) => Err(format!("is not a time as in RFC 3339, such as 2026-01-31T12:00:00Z: {error}")),
+            Err(error) => Err(format!(
+                "is not a time as in RFC 3339, such as 2026-01-31T12:00:00Z: {error}"
+            )),
         },
-        Known::DataContentType if !media::is_valid(value) => {
-            Err(format!("{:?} is not a media type (RFC 2046), such as application/json", shortened(value)))
-        }
+        Known::DataContentType if !media::is_valid(value) => Err(format!(
+            "{:?} is not a media type (RFC 2046), such as application/json",
+            shortened(value)
+        )),
         _ => Ok(()),
     }
 }
@@ -178,9 +208,15 @@ fn check_text(text: &str) -> Result<(), String> {
     let bytes = text.as_bytes();
     // C1 controls are 0xC2 0x80 to 0xC2 0x9F in UTF-8; the first test keeps the common case to one
     // pass that the compiler turns into vector code.
-    let suspect = bytes.iter().fold(false, |any, &byte| any | (byte < 0x20) | (byte == 0x7f) | (byte == 0xc2));
-    if suspect && let Some((at, found)) = text.char_indices().find(|(_, found)| found.is_control()) {
-        return Err(format!("has the control character U+{:04X} at byte {at}", found as u32));
+    let suspect = bytes.iter().fold(false, |any, &byte| {
+        any | (byte < 0x20) | (byte == 0x7f) | (byte == 0xc2)
+    });
+    if suspect && let Some((at, found)) = text.char_indices().find(|(_, found)| found.is_control())
+    {
+        return Err(format!(
+            "has the control character U+{:04X} at byte {at}",
+            found as u32
+        ));
     }
     Ok(())
 }
@@ -191,7 +227,10 @@ fn check_extension_name(name: &str) -> Result<(), String> {
         return Err("is no name for an attribute: only a-z and 0-9 are allowed".to_owned());
     }
     if name.len() > LONGEST_NAME {
-        return Err(format!("has a name of {} bytes; at most {LONGEST_NAME} are allowed", name.len()));
+        return Err(format!(
+            "has a name of {} bytes; at most {LONGEST_NAME} are allowed",
+            name.len()
+        ));
     }
     if name == "data" {
         return Err("is no name for an attribute: it is the data's".to_owned());
@@ -203,6 +242,8 @@ fn check_extension_name(name: &str) -> Result<(), String> {
 }
 
 fn shortened(text: &str) -> &str {
-    let end = (0..=text.len().min(80)).rev().find(|&end| text.is_char_boundary(end));
+    let end = (0..=text.len().min(80))
+        .rev()
+        .find(|&end| text.is_char_boundary(end));
     &text[..end.unwrap_or(0)]
 }

@@ -8,17 +8,26 @@ use super::*;
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let pair = |(name, value): &(&str, &str)| {
-        (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        (
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        )
     };
     pairs.iter().map(pair).collect()
 }
 
 fn read(kind: &str, body: &str) -> Result<Vec<Decoded>, Refusal> {
-    decode(&headers(&[("content-type", kind)]), Bytes::copy_from_slice(body.as_bytes()), &Limits::default())
+    decode(
+        &headers(&[("content-type", kind)]),
+        Bytes::copy_from_slice(body.as_bytes()),
+        &Limits::default(),
+    )
 }
 
 fn one(body: &str) -> Decoded {
-    read("application/cloudevents+json", body).unwrap().remove(0)
+    read("application/cloudevents+json", body)
+        .unwrap()
+        .remove(0)
 }
 
 fn event(body: &str) -> Event {
@@ -36,7 +45,10 @@ fn with(members: &str) -> String {
 /// The pointers and reasons of an invalid event.
 fn errors(decoded: Decoded) -> Vec<(String, String)> {
     match decoded {
-        Decoded::Invalid { errors, .. } => errors.into_iter().map(|one| (one.pointer, one.reason)).collect(),
+        Decoded::Invalid { errors, .. } => errors
+            .into_iter()
+            .map(|one| (one.pointer, one.reason))
+            .collect(),
         Decoded::Event(event) => panic!("is valid: {event:?}"),
     }
 }
@@ -60,26 +72,52 @@ fn binary_mode_takes_attributes_from_headers() {
         ("ce-number", "7"),
     ]);
     let decoded = decode(&headers, Bytes::from_static(b"{broken"), &Limits::default()).unwrap();
-    let [Decoded::Event(event)] = decoded.as_slice() else { panic!("{decoded:?}") };
+    let [Decoded::Event(event)] = decoded.as_slice() else {
+        panic!("{decoded:?}")
+    };
     assert_eq!((&*event.id, &*event.r#type), ("a €", "quo\"ted"));
     assert_eq!(event.datacontenttype, "application/json; charset=utf-8");
-    assert_eq!(event.extensions["number"], AttributeValue::String("7".into()));
+    assert_eq!(
+        event.extensions["number"],
+        AttributeValue::String("7".into())
+    );
     assert_eq!(event.data, "{broken");
 }
 
 #[test]
 fn binary_mode_names_what_is_wrong() {
-    let headers =
-        headers(&[("ce-id", "1"), ("ce-id", "2"), ("ce-type", "%ff"), ("ce-datacontenttype", "x"), ("ce-a_b", "x")]);
-    let found = errors(decode(&headers, Bytes::new(), &Limits::default()).unwrap().remove(0));
+    let headers = headers(&[
+        ("ce-id", "1"),
+        ("ce-id", "2"),
+        ("ce-type", "%ff"),
+        ("ce-datacontenttype", "x"),
+        ("ce-a_b", "x"),
+    ]);
+    let found = errors(
+        decode(&headers, Bytes::new(), &Limits::default())
+            .unwrap()
+            .remove(0),
+    );
     let mut pointers: Vec<_> = found.iter().map(|(pointer, _)| &**pointer).collect();
     pointers.sort_unstable();
-    assert_eq!(pointers, ["/a_b", "/datacontenttype", "/id", "/source", "/specversion", "/type"]);
+    assert_eq!(
+        pointers,
+        [
+            "/a_b",
+            "/datacontenttype",
+            "/id",
+            "/source",
+            "/specversion",
+            "/type"
+        ]
+    );
 }
 
 #[test]
 fn structured_data_stays_the_bytes_it_was() {
-    let event = event(&with(r#","data" : {"b":1.0, "a":[ 1e2 ]} ,"count":-3,"flag":true,"none":null"#));
+    let event = event(&with(
+        r#","data" : {"b":1.0, "a":[ 1e2 ]} ,"count":-3,"flag":true,"none":null"#,
+    ));
     assert_eq!(event.data, r#"{"b":1.0, "a":[ 1e2 ]}"#);
     assert_eq!(event.extensions["count"], AttributeValue::Integer(-3));
     assert_eq!(event.extensions["flag"], AttributeValue::Boolean(true));
@@ -88,14 +126,32 @@ fn structured_data_stays_the_bytes_it_was() {
 
 #[test]
 fn data_is_read_by_its_content_type() {
-    assert_eq!(event(&with(r#","datacontenttype":"text/plain","data":"a\nb""#)).data, "a\nb");
-    assert_eq!(event(&with(r#","data":"a\nb","datacontenttype":"text/plain""#)).data, "a\nb");
+    assert_eq!(
+        event(&with(r#","datacontenttype":"text/plain","data":"a\nb""#)).data,
+        "a\nb"
+    );
+    assert_eq!(
+        event(&with(r#","data":"a\nb","datacontenttype":"text/plain""#)).data,
+        "a\nb"
+    );
     assert_eq!(event(&with(r#","data":"a""#)).data, "\"a\"");
-    assert_eq!(event(&with(r#","datacontenttype":"x/y+json","data":null"#)).data, "null");
+    assert_eq!(
+        event(&with(r#","datacontenttype":"x/y+json","data":null"#)).data,
+        "null"
+    );
     assert_eq!(event(&with(r#","data_base64":"AAE=""#)).data, &[0u8, 1][..]);
-    assert_eq!(errors(one(&with(r#","data_base64":"AAE=","data":1"#)))[0].0, "/data_base64");
-    assert_eq!(errors(one(&with(r#","data_base64":"%""#)))[0].0, "/data_base64");
-    assert_eq!(errors(one(&with(r#","datacontenttype":"text/plain","data":{}"#)))[0].0, "/data");
+    assert_eq!(
+        errors(one(&with(r#","data_base64":"AAE=","data":1"#)))[0].0,
+        "/data_base64"
+    );
+    assert_eq!(
+        errors(one(&with(r#","data_base64":"%""#)))[0].0,
+        "/data_base64"
+    );
+    assert_eq!(
+        errors(one(&with(r#","datacontenttype":"text/plain","data":{}"#)))[0].0,
+        "/data"
+    );
 }
 
 #[test]
@@ -113,8 +169,16 @@ fn illegal_attributes_are_refused_at_their_place() {
         (r#","subject":"a\u0085""#, "/subject", "U+0085"),
         (r#","time":"yesterday""#, "/time", "RFC 3339"),
         (r#","dataschema":"/relative""#, "/dataschema", "absolute"),
-        (r#","datacontenttype":"json""#, "/datacontenttype", "media type"),
-        (r#","datacontenttype":"text/plain; =x""#, "/datacontenttype", "media type"),
+        (
+            r#","datacontenttype":"json""#,
+            "/datacontenttype",
+            "media type",
+        ),
+        (
+            r#","datacontenttype":"text/plain; =x""#,
+            "/datacontenttype",
+            "media type",
+        ),
         (r#","time":5"#, "/time", "must be a string"),
         (r#","Upper":"x""#, "/Upper", "a-z"),
         (r#","a/b~":"x""#, "/a~1b~0", "a-z"),
@@ -129,13 +193,25 @@ fn illegal_attributes_are_refused_at_their_place() {
     ] {
         let found = errors(one(&with(members)));
         assert_eq!(found.len(), 1, "{members}: {found:?}");
-        assert!(found[0].0 == pointer && found[0].1.contains(word), "{members}: {found:?}");
+        assert!(
+            found[0].0 == pointer && found[0].1.contains(word),
+            "{members}: {found:?}"
+        );
     }
     let long = "x".repeat(65);
-    assert_eq!(errors(one(&with(&format!(",\"{long}\":\"x\""))))[0].0, format!("/{long}"));
-    assert_eq!(errors(one(&with("").replace("\"/s\"", "\"a b\"")))[0].0, "/source");
+    assert_eq!(
+        errors(one(&with(&format!(",\"{long}\":\"x\""))))[0].0,
+        format!("/{long}")
+    );
+    assert_eq!(
+        errors(one(&with("").replace("\"/s\"", "\"a b\"")))[0].0,
+        "/source"
+    );
     let version = errors(one(&with("").replace("1.0", "0.3")));
-    assert!(version[0].0 == "/specversion" && version[0].1.contains("0.3"), "{version:?}");
+    assert!(
+        version[0].0 == "/specversion" && version[0].1.contains("0.3"),
+        "{version:?}"
+    );
 }
 
 #[test]
@@ -161,37 +237,87 @@ fn a_batch_with_too_many_events_is_refused() {
     let limits = Limits { max_events: 2 };
     let batch_of = |count: usize| Bytes::from(format!("[{}]", vec![with(""); count].join(",")));
     assert_eq!(batch(&batch_of(2), &limits).unwrap().len(), 2);
-    assert_eq!(batch(&batch_of(3), &limits), Err(Refusal::TooManyEvents { max_events: 2 }));
+    assert_eq!(
+        batch(&batch_of(3), &limits),
+        Err(Refusal::TooManyEvents { max_events: 2 })
+    );
     let lines_of = |count: usize| Bytes::from(vec![with(""); count].join("\n"));
-    assert_eq!(lines(&lines_of(3), &limits), Err(Refusal::TooManyEvents { max_events: 2 }));
+    assert_eq!(
+        lines(&lines_of(3), &limits),
+        Err(Refusal::TooManyEvents { max_events: 2 })
+    );
 }
 
 #[test]
 fn lines_are_counted_where_one_is_broken() {
     let good = with(r#","data":{"a":1}"#);
-    assert_eq!(read("application/x-ndjson", &format!("{good}\r\n\n{good}\n")).unwrap().len(), 2);
+    assert_eq!(
+        read("application/x-ndjson", &format!("{good}\r\n\n{good}\n"))
+            .unwrap()
+            .len(),
+        2
+    );
     let refusal = read("application/x-ndjson", &format!("{good}\n\n{{\"id\" 1}}\n")).unwrap_err();
-    assert!(matches!(refusal, Refusal::Malformed { line: 3, column: 7, .. }), "{refusal}");
+    assert!(
+        matches!(
+            refusal,
+            Refusal::Malformed {
+                line: 3,
+                column: 7,
+                ..
+            }
+        ),
+        "{refusal}"
+    );
 }
 
 #[test]
 fn broken_bodies_are_refused_with_their_place() {
     for (body, line, column) in [("{\n  \"id\": }", 2, 9), ("", 1, 1), ("{} x", 1, 4)] {
         let refusal = read("application/cloudevents+json", body).unwrap_err();
-        let Refusal::Malformed { line: l, column: c, reason } = &refusal else { panic!("{refusal}") };
+        let Refusal::Malformed {
+            line: l,
+            column: c,
+            reason,
+        } = &refusal
+        else {
+            panic!("{refusal}")
+        };
         assert_eq!((*l, *c), (line, column), "{body:?}: {reason}");
         assert!(!reason.contains("line"), "{reason}");
     }
     let headers = headers(&[("content-type", "application/cloudevents+json")]);
-    let refusal = decode(&headers, Bytes::from_static(b"{\n\"a\xff"), &Limits::default()).unwrap_err();
-    assert!(matches!(refusal, Refusal::Malformed { line: 2, column: 3, .. }), "{refusal}");
+    let refusal = decode(
+        &headers,
+        Bytes::from_static(b"{\n\"a\xff"),
+        &Limits::default(),
+    )
+    .unwrap_err();
+    assert!(
+        matches!(
+            refusal,
+            Refusal::Malformed {
+                line: 2,
+                column: 3,
+                ..
+            }
+        ),
+        "{refusal}"
+    );
 }
 
 #[test]
 fn other_content_types_are_refused_with_what_is_supported() {
-    for kind in ["application/json", "application/cloudevents+avro", "application/cloudevents+json; charset=latin1"] {
+    for kind in [
+        "application/json",
+        "application/cloudevents+avro",
+        "application/cloudevents+json; charset=latin1",
+    ] {
         let refusal = read(kind, "{}").unwrap_err().to_string();
-        assert!(refusal.contains("application/cloudevents-batch+json"), "{refusal}");
+        assert!(
+            refusal.contains("application/cloudevents-batch+json"),
+            "{refusal}"
+        );
     }
     assert!(decode(&HeaderMap::new(), Bytes::new(), &Limits::default()).is_err());
     assert!(read("Application/CloudEvents+JSON; charset=UTF-8", &with("")).is_ok());
@@ -202,13 +328,25 @@ fn data_is_written_in_the_form_that_gives_it_back() {
     let base = event(&with(""));
     for (kind, data, expected) in [
         ("application/json", &b"{\"a\":1}"[..], r#""data":{"a":1}}"#),
-        ("application/json", b"{broken", r#""data_base64":"e2Jyb2tlbg=="}"#),
+        (
+            "application/json",
+            b"{broken",
+            r#""data_base64":"e2Jyb2tlbg=="}"#,
+        ),
         ("", b"[1]", r#""data":[1]}"#),
         ("text/plain", b"a\"b", r#""data":"a\"b"}"#),
         ("text/plain", b"\xff", r#""data_base64":"/w=="}"#),
-        ("application/octet-stream", b"ab", r#""data_base64":"YWI="}"#),
+        (
+            "application/octet-stream",
+            b"ab",
+            r#""data_base64":"YWI="}"#,
+        ),
     ] {
-        let event = Event { datacontenttype: kind.into(), data: Bytes::from_static(data), ..base.clone() };
+        let event = Event {
+            datacontenttype: kind.into(),
+            data: Bytes::from_static(data),
+            ..base.clone()
+        };
         let json = encoded(&event);
         assert!(json.ends_with(expected), "{json}");
     }
@@ -217,13 +355,23 @@ fn data_is_written_in_the_form_that_gives_it_back() {
 #[test]
 fn extras_take_the_place_of_extensions_of_the_same_name() {
     let mut event = event(&with(r#","other":"kept""#));
-    event.extensions.insert("sandbaroffset".into(), AttributeValue::String("spoofed".into()));
+    event.extensions.insert(
+        "sandbaroffset".into(),
+        AttributeValue::String("spoofed".into()),
+    );
     let mut batch = BatchBuilder::new();
     batch.push_event(&event);
     let mut out = Vec::new();
-    encode_structured(batch.finish().get(0), &[("sandbaroffset", AttributeValue::String("7".into()))], &mut out);
+    encode_structured(
+        batch.finish().get(0),
+        &[("sandbaroffset", AttributeValue::String("7".into()))],
+        &mut out,
+    );
     let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
-    assert_eq!((&json["sandbaroffset"], &json["other"]), (&"7".into(), &"kept".into()));
+    assert_eq!(
+        (&json["sandbaroffset"], &json["other"]),
+        (&"7".into(), &"kept".into())
+    );
     assert!(!String::from_utf8(out).unwrap().contains("spoofed"));
 }
 

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use super::*;
 
 fn identity(id: u32, content: u64) -> Identity {
-    Identity { key: key("/s", &id.to_string()), content }
+    Identity {
+        key: key("/s", &id.to_string()),
+        content,
+    }
 }
 
 fn stored(window: &mut Window, id: u32, content: u64, offset: u64, now: u64) {
@@ -19,18 +22,40 @@ fn a_repeat_has_the_place_of_the_first() {
     let mut window = Window::new(10, 1000);
     stored(&mut window, 1, 7, 42, 0);
     let (_, reserved) = window.reserve(&[identity(1, 7)], 1).unwrap();
-    assert_eq!(reserved, [Reservation::Duplicate { partition: 0, offset: 42 }]);
+    assert_eq!(
+        reserved,
+        [Reservation::Duplicate {
+            partition: 0,
+            offset: 42
+        }]
+    );
 }
 
 #[test]
 fn other_content_under_the_same_id_is_a_conflict() {
     let mut window = Window::new(10, 1000);
     stored(&mut window, 1, 7, 42, 0);
-    let (_, reserved) = window.reserve(&[identity(1, 8), identity(2, 1), identity(2, 2), identity(2, 1)], 1).unwrap();
+    let (_, reserved) = window
+        .reserve(
+            &[
+                identity(1, 8),
+                identity(2, 1),
+                identity(2, 2),
+                identity(2, 1),
+            ],
+            1,
+        )
+        .unwrap();
     let expected = [
-        Reservation::Conflict { partition: 0, offset: Some(42) },
+        Reservation::Conflict {
+            partition: 0,
+            offset: Some(42),
+        },
         Reservation::New,
-        Reservation::Conflict { partition: 0, offset: None },
+        Reservation::Conflict {
+            partition: 0,
+            offset: None,
+        },
         Reservation::Repeat { first: 1 },
     ];
     assert_eq!(reserved, expected);
@@ -40,7 +65,10 @@ fn other_content_under_the_same_id_is_a_conflict() {
 fn an_event_in_other_hands_is_waited_for_and_nothing_is_reserved() {
     let mut window = Window::new(10, 1000);
     let (ticket, _) = window.reserve(&[identity(1, 7)], 0).unwrap();
-    assert_eq!(window.reserve(&[identity(2, 7), identity(1, 7)], 0), Err(Pending));
+    assert_eq!(
+        window.reserve(&[identity(2, 7), identity(1, 7)], 0),
+        Err(Pending)
+    );
     assert_eq!(window.len(), 1);
     window.abandon(ticket);
     assert!(window.is_empty());
@@ -55,8 +83,19 @@ fn the_oldest_are_forgotten_by_count_and_by_age() {
         stored(&mut window, id, 7, id.into(), id.into());
     }
     assert_eq!(window.len(), 2);
-    let (ticket, reserved) = window.reserve(&[identity(0, 7), identity(2, 7)], 3).unwrap();
-    assert_eq!(reserved, [Reservation::New, Reservation::Duplicate { partition: 0, offset: 2 }]);
+    let (ticket, reserved) = window
+        .reserve(&[identity(0, 7), identity(2, 7)], 3)
+        .unwrap();
+    assert_eq!(
+        reserved,
+        [
+            Reservation::New,
+            Reservation::Duplicate {
+                partition: 0,
+                offset: 2
+            }
+        ]
+    );
     window.abandon(ticket);
     let (_, reserved) = window.reserve(&[identity(2, 7)], 103).unwrap();
     assert_eq!(reserved, [Reservation::New]);
@@ -65,7 +104,9 @@ fn the_oldest_are_forgotten_by_count_and_by_age() {
 #[test]
 fn a_window_of_no_events_calls_all_new() {
     let mut window = Window::new(0, 100);
-    let (ticket, reserved) = window.reserve(&[identity(1, 7), identity(1, 7)], 0).unwrap();
+    let (ticket, reserved) = window
+        .reserve(&[identity(1, 7), identity(1, 7)], 0)
+        .unwrap();
     assert_eq!(reserved, [Reservation::New, Reservation::New]);
     window.settle(ticket, &[(0, 0), (0, 1)], 0);
     assert!(window.is_empty());
@@ -77,16 +118,30 @@ fn what_is_remembered_is_a_duplicate_of_its_first() {
     window.remember(key("/s", "1"), 7, 3, 9, 0);
     window.remember(key("/s", "1"), 8, 3, 10, 1);
     let (_, reserved) = window.reserve(&[identity(1, 7)], 1).unwrap();
-    assert_eq!(reserved, [Reservation::Duplicate { partition: 3, offset: 9 }]);
+    assert_eq!(
+        reserved,
+        [Reservation::Duplicate {
+            partition: 3,
+            offset: 9
+        }]
+    );
 }
 
 #[test]
 fn time_and_extensions_do_not_make_another_event_but_all_else_does() {
-    let event = Event { id: "1".into(), source: "/s".into(), r#type: "t".into(), ..Event::default() };
+    let event = Event {
+        id: "1".into(),
+        source: "/s".into(),
+        r#type: "t".into(),
+        ..Event::default()
+    };
     let first = identify(&event);
     let mut later = event.clone();
     later.time = "2026-01-01T00:00:00Z".into();
-    later.extensions.insert("traceparent".into(), sandbar_types::AttributeValue::String("x".into()));
+    later.extensions.insert(
+        "traceparent".into(),
+        sandbar_types::AttributeValue::String("x".into()),
+    );
     assert_eq!(identify(&later), first);
     let mut moved = event.clone();
     moved.r#type = String::new();
@@ -124,8 +179,15 @@ fn publishes_that_fail_again_and_again_take_no_memory() {
     let mut window = Window::new(100, u64::MAX);
     stored(&mut window, 0, 1, 0, 0);
     for round in 0..1000 {
-        let (failing, _) = window.reserve(&(1..50).map(|id| identity(id, 1)).collect::<Vec<_>>(), round).unwrap();
-        let (going, _) = window.reserve(&[identity(1000 + round as u32, 1)], round).unwrap();
+        let (failing, _) = window
+            .reserve(
+                &(1..50).map(|id| identity(id, 1)).collect::<Vec<_>>(),
+                round,
+            )
+            .unwrap();
+        let (going, _) = window
+            .reserve(&[identity(1000 + round as u32, 1)], round)
+            .unwrap();
         window.abandon(failing);
         window.abandon(going);
     }
@@ -158,7 +220,8 @@ const AGE: u64 = 40;
 
 impl Model {
     fn evict(&mut self, now: u64) {
-        self.entries.retain(|entry| entry.2.is_none() || now - entry.3 <= AGE);
+        self.entries
+            .retain(|entry| entry.2.is_none() || now - entry.3 <= AGE);
         while self.entries.len() > MOST && self.entries[0].2.is_some() {
             self.entries.remove(0);
         }
@@ -176,10 +239,21 @@ impl Model {
                     firsts.insert(id, place);
                     Reservation::New
                 }
-                Some((_, same, None, _)) if same == content => Reservation::Repeat { first: firsts[&id] },
-                Some((_, _, None, _)) => Reservation::Conflict { partition: 0, offset: None },
-                Some((_, same, Some(offset), _)) if same == content => Reservation::Duplicate { partition: 1, offset },
-                Some((_, _, offset, _)) => Reservation::Conflict { partition: 1, offset },
+                Some((_, same, None, _)) if same == content => {
+                    Reservation::Repeat { first: firsts[&id] }
+                }
+                Some((_, _, None, _)) => Reservation::Conflict {
+                    partition: 0,
+                    offset: None,
+                },
+                Some((_, same, Some(offset), _)) if same == content => Reservation::Duplicate {
+                    partition: 1,
+                    offset,
+                },
+                Some((_, _, offset, _)) => Reservation::Conflict {
+                    partition: 1,
+                    offset,
+                },
             });
         }
         answers

@@ -34,7 +34,11 @@ struct State {
 
 impl Syncer {
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), state: Mutex::default(), done: Condvar::new() }
+        Self {
+            folder: folder.to_owned(),
+            state: Mutex::default(),
+            done: Condvar::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -48,7 +52,10 @@ impl Syncer {
 
     fn verdict(&self, state: &State) -> Result<()> {
         match &state.failed {
-            Some(reason) => Err(Error::Unsynced { path: self.folder.clone(), reason: reason.clone() }),
+            Some(reason) => Err(Error::Unsynced {
+                path: self.folder.clone(),
+                reason: reason.clone(),
+            }),
             None => Ok(()),
         }
     }
@@ -65,7 +72,10 @@ impl Syncer {
                 return Ok(());
             }
             if state.running {
-                state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .done
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             state.running = true;

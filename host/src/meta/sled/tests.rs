@@ -5,7 +5,11 @@ use std::fs;
 use super::*;
 
 fn put(key: &str, value: Vec<u8>) -> Change {
-    Change::Put { table: "topics", key: key.into(), value }
+    Change::Put {
+        table: "topics",
+        key: key.into(),
+        value,
+    }
 }
 
 #[test]
@@ -14,8 +18,15 @@ fn all_is_there_after_opening_again() {
     let large = vec![9; 2 << 20];
     {
         let store = Sled::open(folder.path()).unwrap();
-        store.commit(vec![put("a", b"1".to_vec()), put("large", large.clone())], Durability::Sync).unwrap();
-        store.commit(vec![put("lazy", b"2".to_vec())], Durability::Lazy).unwrap();
+        store
+            .commit(
+                vec![put("a", b"1".to_vec()), put("large", large.clone())],
+                Durability::Sync,
+            )
+            .unwrap();
+        store
+            .commit(vec![put("lazy", b"2".to_vec())], Durability::Lazy)
+            .unwrap();
         store.flush().unwrap();
     }
     let store = Sled::open(folder.path()).unwrap();
@@ -28,7 +39,9 @@ fn all_is_there_after_opening_again() {
 fn what_was_synced_is_in_the_files_while_the_store_is_still_open() {
     let folder = tempfile::tempdir().unwrap();
     let store = Sled::open(folder.path()).unwrap();
-    store.commit(vec![put("a", vec![5; 1 << 20])], Durability::Sync).unwrap();
+    store
+        .commit(vec![put("a", vec![5; 1 << 20])], Durability::Sync)
+        .unwrap();
     // What a kill leaves behind: the files as they are now.
     let copy = tempfile::tempdir().unwrap();
     copy_folder(folder.path(), copy.path());
@@ -54,7 +67,12 @@ fn a_second_opening_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _store = Sled::open(folder.path()).unwrap();
     let error = Sled::open(folder.path()).unwrap_err();
-    assert_eq!(error, Error::InUse { path: folder.path().to_owned() });
+    assert_eq!(
+        error,
+        Error::InUse {
+            path: folder.path().to_owned()
+        }
+    );
 }
 
 #[test]
@@ -63,7 +81,12 @@ fn damage_is_an_error_that_names_the_folder() {
     {
         let store = Sled::open(folder.path()).unwrap();
         for number in 0..200 {
-            store.commit(vec![put(&number.to_string(), vec![number as u8; 10_000])], Durability::Lazy).unwrap();
+            store
+                .commit(
+                    vec![put(&number.to_string(), vec![number as u8; 10_000])],
+                    Durability::Lazy,
+                )
+                .unwrap();
         }
         store.flush().unwrap();
     }
@@ -73,7 +96,12 @@ fn damage_is_an_error_that_names_the_folder() {
     bytes[start..end].fill(0xff);
     fs::write(&file, bytes).unwrap();
     let error = Sled::open(folder.path()).unwrap_err();
-    assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&folder.path().display().to_string()),
+        "{error}"
+    );
 }
 
 #[test]
@@ -85,16 +113,27 @@ fn a_folder_of_another_format_is_refused() {
         database.flush().unwrap();
     }
     let error = Sled::open(folder.path()).unwrap_err();
-    assert!(matches!(&error, Error::Format { found, .. } if found == "99"), "{error}");
+    assert!(
+        matches!(&error, Error::Format { found, .. } if found == "99"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_failed_sync_stops_all_further_commits() {
     let folder = tempfile::tempdir().unwrap();
     let store = Sled::open(folder.path()).unwrap();
-    store.syncer.sync(|| Err("no more disk".into())).unwrap_err();
-    let error = store.commit(vec![put("a", b"1".to_vec())], Durability::Lazy).unwrap_err();
-    assert!(matches!(&error, Error::Unsynced { reason, .. } if reason == "no more disk"), "{error}");
+    store
+        .syncer
+        .sync(|| Err("no more disk".into()))
+        .unwrap_err();
+    let error = store
+        .commit(vec![put("a", b"1".to_vec())], Durability::Lazy)
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Unsynced { reason, .. } if reason == "no more disk"),
+        "{error}"
+    );
     assert_eq!(store.get("topics", "a").unwrap(), None);
 }
 
@@ -116,13 +155,21 @@ fn callers_that_wait_share_one_sync() {
             })
         });
         wait.recv().unwrap();
-        let others: Vec<_> = (0..8).map(|_| scope.spawn(|| syncer.sync(|| Ok(())))).collect();
+        let others: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| syncer.sync(|| Ok(()))))
+            .collect();
         while syncer.demanded() < before + 9 {
             std::thread::yield_now();
         }
         release.send(()).unwrap();
         first.join().unwrap().unwrap();
-        others.into_iter().for_each(|other| other.join().unwrap().unwrap());
+        others
+            .into_iter()
+            .for_each(|other| other.join().unwrap().unwrap());
     });
-    assert_eq!(store.syncer.syncs(), before + 2, "one for the first, one for all others");
+    assert_eq!(
+        store.syncer.syncs(),
+        before + 2,
+        "one for the first, one for all others"
+    );
 }

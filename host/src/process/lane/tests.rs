@@ -2,10 +2,16 @@
 
 use super::*;
 
-const POLICY: RetryPolicy = RetryPolicy { max_attempts: 3, initial_ms: 100, max_ms: 250 };
+const POLICY: RetryPolicy = RetryPolicy {
+    max_attempts: 3,
+    initial_ms: 100,
+    max_ms: 250,
+};
 
 fn again() -> Settlement {
-    Settlement::Again { reason: "busy".into() }
+    Settlement::Again {
+        reason: "busy".into(),
+    }
 }
 
 #[test]
@@ -17,7 +23,11 @@ fn low_stays_at_the_first_event_that_waits() {
     assert_eq!((lane.low(), lane.next, lane.waiting()), (5, 8, 2));
     lane.settle(5, "a", &Settlement::Settled, &POLICY, 10);
     assert_eq!((lane.low(), lane.waiting()), (7, 1));
-    assert_eq!(lane.first_due(), Some(("a", 10)), "the next of the key is due at once");
+    assert_eq!(
+        lane.first_due(),
+        Some(("a", 10)),
+        "the next of the key is due at once"
+    );
     lane.settle(7, "a", &Settlement::Settled, &POLICY, 11);
     assert_eq!((lane.low(), lane.waiting(), lane.counts.read), (8, 0, 3));
 }

@@ -44,7 +44,13 @@ impl Case {
     /// Every output goes to `out`; there are as many as the verdicts name.
     fn decide(&self) -> Decision {
         let outputs = (self.verdicts.iter())
-            .map(|verdict| if let Verdict::Emit { count, .. } = verdict { *count } else { 0 })
+            .map(|verdict| {
+                if let Verdict::Emit { count, .. } = verdict {
+                    *count
+                } else {
+                    0
+                }
+            })
             .sum::<usize>();
         let processed = Processed {
             verdicts: self.verdicts.clone(),
@@ -56,8 +62,15 @@ impl Case {
             batch: &self.batch,
             offsets: &self.offsets,
             processed: &processed,
-            targets: &[Target { topic: name("out"), partitions: 1 }],
-            policy: &RetryPolicy { max_attempts: 2, initial_ms: 10, max_ms: 10 },
+            targets: &[Target {
+                topic: name("out"),
+                partitions: 1,
+            }],
+            policy: &RetryPolicy {
+                max_attempts: 2,
+                initial_ms: 10,
+                max_ms: 10,
+            },
             written: &self.written,
             dead_letters: &PartitionId::new(name("sandbar.dead-letters"), 0),
             now: 1000,
@@ -66,7 +79,10 @@ impl Case {
 }
 
 fn retry() -> Verdict {
-    Verdict::Retry { reason: "busy".into(), step: 0 }
+    Verdict::Retry {
+        reason: "busy".into(),
+        step: 0,
+    }
 }
 
 fn emit(first: usize, count: usize) -> Verdict {
@@ -80,9 +96,16 @@ fn origins(decision: &Decision) -> Vec<(Offset, u32)> {
 
 #[test]
 fn later_events_of_a_key_wait_behind_the_one_that_is_tried_again() {
-    let mut case = Case::new(&["a", "b", "a", "b"], vec![retry(), emit(0, 1), emit(1, 1), emit(2, 2)]);
+    let mut case = Case::new(
+        &["a", "b", "a", "b"],
+        vec![retry(), emit(0, 1), emit(1, 1), emit(2, 2)],
+    );
     let decision = case.decide();
-    assert_eq!(origins(&decision), [(1, 0), (3, 0), (3, 1)], "b goes on, a waits");
+    assert_eq!(
+        origins(&decision),
+        [(1, 0), (3, 0), (3, 1)],
+        "b goes on, a waits"
+    );
     assert_eq!(decision.lane.lines["a"].offsets, [0, 2]);
     assert_eq!((decision.lane.low(), decision.lane.next), (0, 4));
 
@@ -104,7 +127,10 @@ fn an_event_that_is_tried_too_often_becomes_a_dead_letter_and_lets_its_key_go() 
     let decision = case.decide();
     assert_eq!(decision.parked.len(), 1);
     assert_eq!(decision.parked[0].failure.cause, Cause::RetriesExhausted);
-    assert_eq!((decision.parked[0].offset, decision.parked[0].attempts), (0, 2));
+    assert_eq!(
+        (decision.parked[0].offset, decision.parked[0].attempts),
+        (0, 2)
+    );
     assert_eq!(origins(&decision), [(1, 0)]);
     assert_eq!(decision.lane.low(), 2);
 }
@@ -131,11 +157,22 @@ fn an_event_that_was_given_up_before_a_restart_stays_given_up() {
 
 #[test]
 fn drops_and_failures_are_counted() {
-    let failure = Failure { cause: Cause::Rejected, reason: "no".into(), step: 0 };
-    let verdicts = vec![Verdict::Drop("noise".into()), Verdict::Fail(failure), emit(0, 0)];
+    let failure = Failure {
+        cause: Cause::Rejected,
+        reason: "no".into(),
+        step: 0,
+    };
+    let verdicts = vec![
+        Verdict::Drop("noise".into()),
+        Verdict::Fail(failure),
+        emit(0, 0),
+    ];
     let decision = Case::new(&["a", "b", "c"], verdicts).decide();
     let counts = &decision.lane.counts;
-    assert_eq!((counts.read, counts.rejected, counts.dead_letters), (3, 1, 1));
+    assert_eq!(
+        (counts.read, counts.rejected, counts.dead_letters),
+        (3, 1, 1)
+    );
     assert_eq!(counts.dropped["noise"], 1);
     assert!(decision.writes.is_empty());
 }

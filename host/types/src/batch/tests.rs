@@ -7,10 +7,23 @@ fn event(index: usize) -> Event {
     Event {
         id: format!("id-{index}"),
         source: "/shop".into(),
-        r#type: if index % 3 == 0 { "a".into() } else { "b".into() },
-        subject: if index % 2 == 0 { String::new() } else { format!("s{index}é") },
+        r#type: if index % 3 == 0 {
+            "a".into()
+        } else {
+            "b".into()
+        },
+        subject: if index % 2 == 0 {
+            String::new()
+        } else {
+            format!("s{index}é")
+        },
         extensions: (index % 4 == 1)
-            .then(|| ("partitionkey".to_owned(), AttributeValue::String("k".into())))
+            .then(|| {
+                (
+                    "partitionkey".to_owned(),
+                    AttributeValue::String("k".into()),
+                )
+            })
             .into_iter()
             .collect(),
         data: Bytes::from(vec![index as u8; index]),
@@ -33,7 +46,11 @@ fn what_goes_in_comes_out() {
         let read = Batch::decode(&Bytes::from(made.encode())).expect("decodes");
         assert_eq!(read.len(), count);
         for index in 0..count {
-            assert_eq!(read.get(index).to_event(), event(index), "event {index} of {count}");
+            assert_eq!(
+                read.get(index).to_event(),
+                event(index),
+                "event {index} of {count}"
+            );
         }
     }
 }
@@ -49,24 +66,38 @@ fn the_bytes_of_version_1_stay_readable() {
     bytes.extend([2, 2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, b'4', b'2']); // data: nothing, 42
     let read = Batch::decode(&Bytes::from(bytes)).expect("decodes");
     assert_eq!((read.get(0).id, read.get(0).data), ("x", &b""[..]));
-    assert_eq!((read.get(1).id, read.get(1).source, read.get(1).data), ("y", "/s", &b"42"[..]));
+    assert_eq!(
+        (read.get(1).id, read.get(1).source, read.get(1).data),
+        ("y", "/s", &b"42"[..])
+    );
 }
 
 #[test]
 fn a_cut_anywhere_is_an_error() {
     let whole = batch(9).encode();
     for length in 0..whole.len() {
-        assert!(Batch::decode(&Bytes::copy_from_slice(&whole[..length])).is_err(), "cut at {length}");
+        assert!(
+            Batch::decode(&Bytes::copy_from_slice(&whole[..length])).is_err(),
+            "cut at {length}"
+        );
     }
     let mut longer = whole;
     longer.push(0);
-    assert_eq!(Batch::decode(&Bytes::from(longer)), Err(DecodeError::Trailing(1)));
+    assert_eq!(
+        Batch::decode(&Bytes::from(longer)),
+        Err(DecodeError::Trailing(1))
+    );
 }
 
 #[test]
 fn slices_and_concat_agree() {
     let whole = batch(50);
-    let parts = [whole.slice(0, 0), whole.slice(0, 7), whole.slice(7, 8), whole.slice(8, 50)];
+    let parts = [
+        whole.slice(0, 0),
+        whole.slice(0, 7),
+        whole.slice(7, 8),
+        whole.slice(8, 50),
+    ];
     let again = Batch::concat(&parts);
     assert!(whole.iter().eq(again.iter()));
 }
@@ -74,6 +105,12 @@ fn slices_and_concat_agree() {
 #[test]
 fn text_that_is_cut_inside_a_character_is_refused() {
     let mut columns: [Column; 9] = std::array::from_fn(|_| Column::Empty);
-    columns[3] = Column::Each { bytes: Bytes::from_static("é".as_bytes()), ends: vec![1, 2] };
-    assert_eq!(Batch::from_columns(2, columns), Err(DecodeError::Utf8("subject")));
+    columns[3] = Column::Each {
+        bytes: Bytes::from_static("é".as_bytes()),
+        ends: vec![1, 2],
+    };
+    assert_eq!(
+        Batch::from_columns(2, columns),
+        Err(DecodeError::Utf8("subject"))
+    );
 }

@@ -1,0 +1,54 @@
+# What can be done here. `make demo` and `make test` install what they need.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help demo test lint bench soak build guests clients clean
+
+help:
+	@echo "make demo      install, build, run the main job on real data, go on serving (ONCE=1 ends; PORT=7401)"
+	@echo "make test      install, build, run every test"
+	@echo "make lint      format, clippy, cargo deny, documentation"
+	@echo "make bench     the benchmarks of docs/benchmarks.md"
+	@echo "make soak      a thousand kills under load"
+	@echo "make build     the hub: target/release/sandbar"
+	@echo "make guests    the plugins: target/guests/*.wasm"
+
+demo:
+	@ONCE='$(ONCE)' PORT='$(PORT)' scripts/demo.sh
+
+build:
+	cargo build --release -p sandbar
+
+guests:
+	scripts/guests.sh
+
+clients:
+	tests/clients/setup.sh
+
+test:
+	@echo "[1/4] plugins (the wasm32 target is installed where it is missing)"
+	@scripts/guests.sh
+	@echo "[2/4] client libraries for the conformance tests"
+	@tests/clients/setup.sh
+	@echo "[3/4] the hub (a cold build takes some ten minutes on two cores)"
+	@cargo build --release -p sandbar
+	@echo "[4/4] all tests"
+	@cargo test --release --workspace --no-fail-fast
+
+lint:
+	@scripts/lint.sh
+
+bench: guests build
+	cargo bench -p sandbar-log --bench log --profile release
+	cargo bench -p sandbar-plugin --profile release
+	target/release/sandbar bench
+	target/release/sandbar bench --concurrency 1 --events 50000
+
+soak: guests build
+	SANDBAR_KILLS=1000 cargo test --release -p sandbar-tests --test kill9 -- --nocapture
+
+clean:
+	cargo clean
+	rm -rf .build examples/github/build examples/github/node_modules tests/clients/node_modules

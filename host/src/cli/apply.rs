@@ -1,0 +1,101 @@
+//! `sandbar apply`: brings a hub to what a `sandbar.yaml` says.
+//!
+//! First the whole file is read and checked, then what the hub has is fetched and a plan is made and
+//! shown, then the plan is carried out in the order contracts, plugins, topics, routes. Nothing is
+//! ever deleted. Applying twice does nothing the second time.
+
+mod file;
+mod plan;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Client, Outcome, client::Failure};
+use plan::{Act, Item, Plan};
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// The file; paths in it are relative to it.
+    #[arg(short, long, default_value = "sandbar.yaml")]
+    file: PathBuf,
+    /// Only show the plan.
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: exit with 5 when there are changes.
+    #[arg(long, requires = "dry_run")]
+    exit_code: bool,
+}
+
+pub(super) fn run(client: &Client, args: &ApplyArgs) -> Outcome {
+    let wanted = file::read(&args.file)?;
+    let plan = plan::make(client, &wanted)?;
+    if !client.json {
+        show(&plan);
+    }
+    let changes = plan
+        .items
+        .iter()
+        .filter(|item| item.act != Act::Keep)
+        .count();
+    if args.dry_run {
+        print_json(client, &plan, false);
+        return if args.exit_code && changes > 0 {
+            Err(Failure::Changes)
+        } else {
+            Ok(())
+        };
+    }
+    let mut done = 0;
+    for item in plan.items.iter().filter(|item| item.act != Act::Keep) {
+        item.carry_out(client).inspect_err(|_| {
+            eprintln!(
+                "sandbar: stopped at {} {}; {done} of {changes} changes were made before it",
+                item.kind, item.name
+            );
+        })?;
+        done += 1;
+    }
+    print_json(client, &plan, true);
+    if !client.json {
+        println!(
+            "{}",
+            if changes == 0 {
+                "nothing to do".to_owned()
+            } else {
+                format!("{done} changes made")
+            }
+        );
+    }
+    Ok(())
+}
+
+fn show(plan: &Plan) {
+    for item in &plan.items {
+        let sign = match item.act {
+            Act::Make => '+',
+            Act::Change => '~',
+            Act::Keep => '=',
+        };
+        println!("{sign} {:<9} {}", item.kind, item.name);
+        for change in &item.changes {
+            println!("    {change}");
+        }
+    }
+}
+
+fn print_json(client: &Client, plan: &Plan, applied: bool) {
+    if client.json {
+        let item = |item: &Item| {
+            let act = match item.act {
+                Act::Make => "create",
+                Act::Change => "change",
+                Act::Keep => "keep",
+            };
+            json!({"kind": item.kind, "name": item.name, "act": act, "changes": item.changes})
+        };
+        let items: Vec<_> = plan.items.iter().map(item).collect();
+        println!("{}", json!({"applied": applied, "plan": items}));
+    }
+}
