@@ -108,6 +108,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .layer(middleware::from_fn(caller::establish))
         .layer(DefaultBodyLimit::max(max_body))
         .layer(RequestDecompressionLayer::new())
+        .layer(middleware::map_response(refusal::dress))
         .layer(CatchPanicLayer::custom(refusal::panicked))
         .with_state(hub)
 }

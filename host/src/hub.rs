@@ -57,6 +57,8 @@ pub struct Hub {
     pub started: u64,
     store: Arc<dyn meta::Store>,
     tasks: TaskTracker,
+    /// Held while a route is changed both in the catalog and at work.
+    changing_routes: tokio::sync::Mutex<()>,
     /// Held as long as the hub lives: the data folder is ours.
     _lock: File,
 }
@@ -129,6 +131,7 @@ impl Hub {
             stopping: CancellationToken::new(),
             started: crate::clock::now(),
             tasks: TaskTracker::new(),
+            changing_routes: tokio::sync::Mutex::default(),
             _lock: lock,
             config,
             catalog,

@@ -155,9 +155,10 @@ impl Metrics {
             "Events stored by a publish",
             self.published.clone(),
         );
-        registry.register(
+        registry.register_with_unit(
             "published",
-            "Bytes of event data stored by a publish",
+            "Request bodies of the publishes that were stored",
+            Unit::Bytes,
             self.published_bytes.clone(),
         );
         registry.register(

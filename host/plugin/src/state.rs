@@ -116,7 +116,10 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State
     linker
         .instance(CLOCK)?
         .func_wrap("now", |_: StoreContextMut<'_, State>, (): ()| {
-            #[expect(clippy::disallowed_methods, reason = "the clock that the route granted")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the clock that the route granted"
+            )]
             let now = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default();

@@ -68,6 +68,35 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     )
 }
 
+/// Makes problems of the refusals that come from the framework (a path that does not parse, an
+/// encoding that is not supported).
+pub(super) async fn dress(response: Response) -> Response {
+    let status = response.status();
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    let dressed = media_type.is_some_and(|value| value == "application/problem+json");
+    if dressed || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        return Problem::new(
+            Code::UnsupportedMediaType,
+            "the Content-Encoding is not supported",
+        )
+        .help("Send the body plain, or with Content-Encoding gzip or zstd.")
+        .into_response();
+    }
+    let body = axum::body::to_bytes(response.into_body(), 64 * 1024)
+        .await
+        .unwrap_or_default();
+    let detail = String::from_utf8_lossy(&body).into_owned();
+    let code = if status.is_server_error() {
+        Code::Internal
+    } else {
+        Code::MalformedRequest
+    };
+    Problem::new(code, detail).into_response()
+}
+
 pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let text = panic
         .downcast_ref::<String>()

@@ -189,6 +189,7 @@ impl Hub {
         name: String,
         document: RouteDocument,
     ) -> Result<(Name, Put), Problem> {
+        let _changing = self.changing_routes.lock().await;
         let hub = self.clone();
         let stored = self
             .engine
@@ -209,6 +210,7 @@ impl Hub {
         name: String,
         paused: bool,
     ) -> Result<(Name, Route), Problem> {
+        let _changing = self.changing_routes.lock().await;
         self.blocking(move |hub| {
             let (name, route) = hub.catalog.set_paused(&name, paused)?;
             hub.processor.set_paused(&name, paused);
@@ -220,6 +222,7 @@ impl Hub {
     /// # Errors
     /// `unknown-route`.
     pub async fn delete_route(self: &Arc<Self>, name: String) -> Result<(), Problem> {
+        let _changing = self.changing_routes.lock().await;
         let (name, _) = self
             .blocking(move |hub| hub.catalog.delete_route(&name))
             .await?;

@@ -226,7 +226,7 @@ impl Driver {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(super::work::Error::Log(sandbar_log::Error::Trimmed { earliest, .. }))) => {
                 tracing::warn!(route = %self.name, source = %self.source, from = progress.lane.next, to = earliest, "events were deleted before the route read them");
-                progress.lane.next = earliest;
+                progress.lane.next = progress.lane.next.max(earliest);
                 progress.dirty = true;
                 return Ok(());
             }

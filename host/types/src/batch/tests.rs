@@ -7,12 +7,12 @@ fn event(index: usize) -> Event {
     Event {
         id: format!("id-{index}"),
         source: "/shop".into(),
-        r#type: if index % 3 == 0 {
+        r#type: if index.is_multiple_of(3) {
             "a".into()
         } else {
             "b".into()
         },
-        subject: if index % 2 == 0 {
+        subject: if index.is_multiple_of(2) {
             String::new()
         } else {
             format!("s{index}é")
