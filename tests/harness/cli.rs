@@ -1,0 +1,65 @@
+//! The command line, run as a user does.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::{Hub, binary};
+
+/// What a command did.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Asserts success, and reads standard output as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+    }
+
+    /// Runs `sandbar` with these arguments and this standard input.
+    #[must_use]
+    pub fn new(arguments: &[&str], input: &str) -> Self {
+        let mut child = Command::new(binary())
+            .args(arguments)
+            .env_remove("SANDBAR_URL")
+            .env_remove("SANDBAR_DATA")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("sandbar can be started");
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        // A command that reads nothing may have ended.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().expect("a child can be waited for");
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Hub {
+    /// Runs `sandbar` against this hub.
+    #[must_use]
+    pub fn sandbar(&self, arguments: &[&str]) -> Ran {
+        self.sandbar_with(arguments, "")
+    }
+
+    /// The same with standard input.
+    #[must_use]
+    pub fn sandbar_with(&self, arguments: &[&str], input: &str) -> Ran {
+        Ran::new(&[arguments, &["--url", self.url()]].concat(), input)
+    }
+}

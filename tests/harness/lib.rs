@@ -1,0 +1,19 @@
+//! Starts the built hub and speaks to it as users do: processes, signals, files and HTTP.
+//!
+//! It links nothing of the hub; what it knows, the API's documents say.
+
+mod answer;
+mod api;
+mod cli;
+mod events;
+mod guests;
+mod process;
+
+pub use answer::{Answer, assert_problem};
+pub use cli::Ran;
+pub use events::{Publish, event, json_event};
+pub use guests::{guest, variant};
+pub use process::{Hub, Options, binary, repository, run_to_failure};
+
+/// How long anything may take before a test gives up. No test depends on how quick things are.
+pub const WATCHDOG: std::time::Duration = std::time::Duration::from_secs(60);

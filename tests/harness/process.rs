@@ -1,0 +1,291 @@
+//! The hub as a process: started, stopped, killed, started again on the same folder.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::Instant,
+};
+
+use tempfile::TempDir;
+
+use crate::WATCHDOG;
+
+/// What may be told to `sandbar serve`.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Further arguments.
+    pub arguments: Vec<String>,
+}
+
+/// A hub that runs, or ran.
+#[derive(Debug)]
+pub struct Hub {
+    child: Child,
+    url: String,
+    folder: PathBuf,
+    /// Removed with the hub, unless the folder was given.
+    temporary: Option<TempDir>,
+    options: Options,
+    log: Arc<Mutex<String>>,
+    pub(crate) http: reqwest::Client,
+}
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().expect("tests/ lies in the repository").to_owned()
+}
+
+/// The built hub, beside the test that runs.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let profile = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps");
+    let binary = profile.join("sandbar");
+    assert!(binary.is_file(), "{} is missing; run `cargo build --release`", binary.display());
+    binary
+}
+
+impl Hub {
+    /// On a fresh folder.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    pub async fn start_with(options: Options) -> Self {
+        let temporary = TempDir::new().expect("a temporary folder can be made");
+        let folder = temporary.path().join("data");
+        let mut hub = Self::start_on(&folder, options).await;
+        hub.temporary = Some(temporary);
+        hub
+    }
+
+    /// On a folder that the caller keeps.
+    pub async fn start_on(folder: &Path, options: Options) -> Self {
+        match Self::try_start_on(folder, options).await {
+            Ok(hub) => hub,
+            Err(reason) => panic!("the hub did not start: {reason}"),
+        }
+    }
+
+    /// # Errors
+    /// What the hub wrote, when it ended instead of becoming ready.
+    pub async fn try_start_on(folder: &Path, options: Options) -> Result<Self, String> {
+        let spawned = spawn(folder, &options);
+        let Some(url) = spawned.url() else {
+            let mut child = spawned.child;
+            let status = child.wait().expect("a child can be waited for");
+            return Err(format!("{status}\n{}", text(&spawned.log)));
+        };
+        let http = reqwest::Client::builder()
+            .timeout(WATCHDOG * 2)
+            .build()
+            .expect("an HTTP client can be made");
+        let hub = Self {
+            child: spawned.child,
+            url,
+            folder: folder.to_owned(),
+            temporary: None,
+            options,
+            log: spawned.log,
+            http,
+        };
+        let ready = hub.get("/readyz").await;
+        assert_eq!(ready.status, 200, "it listens but is not ready: {ready:?}\n{}", hub.log());
+        Ok(hub)
+    }
+
+    /// `http://127.0.0.1:port`
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What it wrote to standard error so far, over all restarts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        text(&self.log)
+    }
+
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        // It may have ended by itself; then waiting tells.
+        let _ = self.child.kill();
+        self.child.wait().expect("a child can be waited for");
+    }
+
+    /// SIGTERM, without waiting.
+    pub fn terminate(&self) {
+        signal("-TERM", self.child.id());
+    }
+
+    /// Waits for the process to end.
+    pub fn ended(&mut self) -> ExitStatus {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            assert!(begin.elapsed() < WATCHDOG, "the hub does not end:\n{}", self.log());
+            std::thread::yield_now();
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.terminate();
+        self.ended()
+    }
+
+    /// Starts again on the same folder, after [`Hub::kill`] or [`Hub::stop`].
+    pub async fn restart(&mut self) {
+        if let Err(reason) = self.try_restart().await {
+            panic!("the hub did not start again: {reason}\nbefore:\n{}", self.log());
+        }
+    }
+
+    /// # Errors
+    /// What the hub wrote, when it ended instead of becoming ready.
+    pub async fn try_restart(&mut self) -> Result<(), String> {
+        let fresh = Self::try_start_on(&self.folder, self.options.clone()).await?;
+        let temporary = self.temporary.take();
+        *self = Self { temporary, ..fresh.into_parts() };
+        Ok(())
+    }
+
+    /// Starts on the same folder and kills after `delay`, most likely in the middle of recovery.
+    pub fn start_and_kill(&mut self, delay: std::time::Duration) {
+        let mut spawned = spawn(&self.folder, &self.options);
+        std::thread::sleep(delay);
+        let _ = spawned.child.kill();
+        spawned.child.wait().expect("a child can be waited for");
+    }
+
+    fn into_parts(mut self) -> Self {
+        // A hub kills its process when dropped; the moved one must not.
+        let placeholder = Command::new("true").spawn().expect("`true` runs");
+        let child = std::mem::replace(&mut self.child, placeholder);
+        Self {
+            child,
+            url: self.url.clone(),
+            folder: self.folder.clone(),
+            temporary: self.temporary.take(),
+            options: self.options.clone(),
+            log: self.log.clone(),
+            http: self.http.clone(),
+        }
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() && self.temporary.is_some() {
+            eprintln!("--- the hub wrote:\n{}", self.log());
+        }
+    }
+}
+
+struct Spawned {
+    child: Child,
+    first_line: mpsc::Receiver<Option<String>>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Spawned {
+    /// The address it tells; none when it ends before.
+    fn url(&self) -> Option<String> {
+        let line = self
+            .first_line
+            .recv_timeout(WATCHDOG)
+            .unwrap_or_else(|_| panic!("the hub says nothing:\n{}", text(&self.log)))?;
+        let url = line.strip_prefix("sandbar listening on ");
+        Some(url.unwrap_or_else(|| panic!("unexpected first line {line:?}")).trim().to_owned())
+    }
+}
+
+fn spawn(folder: &Path, options: &Options) -> Spawned {
+    let mut command = Command::new(binary());
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data"])
+        .arg(folder)
+        .args(&options.arguments)
+        .env_remove("SANDBAR_DATA")
+        .env_remove("SANDBAR_LISTEN")
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the hub can be started");
+    let (sender, first_line) = mpsc::channel();
+    let stdout = child.stdout.take().expect("stdout is piped");
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stdout).lines();
+        let _ = sender.send(lines.next().and_then(Result::ok));
+        lines.for_each(drop);
+    });
+    let log = Arc::new(Mutex::new(String::new()));
+    let kept = log.clone();
+    let stderr = child.stderr.take().expect("stderr is piped");
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.push_str(&line);
+            kept.push('\n');
+        }
+    });
+    Spawned { child, first_line, log }
+}
+
+fn text(log: &Mutex<String>) -> String {
+    log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args([name, &process.to_string()]).status();
+    assert!(sent.expect("`kill` runs").success(), "the signal reaches process {process}");
+}
+
+/// Runs `sandbar` with arguments with which it must not stay up; answers with what it wrote to
+/// standard error.
+#[must_use]
+pub fn run_to_failure(arguments: &[&str]) -> String {
+    let mut child = Command::new(binary())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the hub can be started");
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            break status;
+        }
+        if begin.elapsed() > WATCHDOG {
+            let _ = child.kill();
+            panic!("sandbar {arguments:?} goes on, where it must refuse");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    let mut written = String::new();
+    let mut stderr = child.stderr.take().expect("stderr is piped");
+    stderr.read_to_string(&mut written).expect("stderr is text");
+    assert!(!status.success(), "sandbar {arguments:?} ended with success: {written}");
+    assert_eq!(status.code(), Some(1), "a refusal, no crash: {written}");
+    written
+}
