@@ -5,12 +5,14 @@ mod apply;
 mod client;
 mod contracts;
 mod dead_letters;
-mod events;
 mod local;
+mod output;
 mod plugins;
+mod publish;
 mod routes;
 mod status;
 mod table;
+mod tail;
 mod topics;
 
 use std::process::ExitCode;
@@ -50,9 +52,9 @@ enum Command {
     /// Bring a hub to what a sandbar.yaml says.
     Apply(apply::ApplyArgs),
     /// Publish events.
-    Publish(events::PublishArgs),
+    Publish(publish::PublishArgs),
     /// Read a topic, and follow it.
-    Tail(events::TailArgs),
+    Tail(tail::TailArgs),
     /// Topics.
     #[command(subcommand)]
     Topic(topics::TopicCommand),
@@ -92,8 +94,8 @@ pub fn main(args: Args) -> ExitCode {
         Command::Log(log) => local::log(&log, args.json),
         Command::Bench(bench) => local::bench(&bench, args.json),
         Command::Apply(apply) => apply::run(&client, &apply),
-        Command::Publish(publish) => events::publish(&client, &publish),
-        Command::Tail(tail) => events::tail(&client, &tail),
+        Command::Publish(publish) => publish::run(&client, &publish),
+        Command::Tail(tail) => tail::run(&client, &tail),
         Command::Topic(topic) => topics::run(&client, &topic),
         Command::Contract(contract) => contracts::run(&client, &contract),
         Command::Plugin(plugin) => plugins::run(&client, &plugin),
@@ -102,16 +104,13 @@ pub fn main(args: Args) -> ExitCode {
         Command::Lineage(lineage) => status::lineage(&client, &lineage),
         Command::Status => status::status(&client),
         Command::Openapi => {
-            print!("{}", crate::api::openapi());
+            output::write(format_args!("{}", crate::api::openapi()));
             Ok(())
         }
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Args::command(),
-                "sandbar",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "sandbar", &mut script);
+            output::write(format_args!("{}", String::from_utf8_lossy(&script)));
             Ok(())
         }
     };

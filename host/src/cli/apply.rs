@@ -4,15 +4,17 @@
 //! shown, then the plan is carried out in the order contracts, plugins, topics, routes. Nothing is
 //! ever deleted. Applying twice does nothing the second time.
 
+mod entries;
 mod file;
 mod plan;
+mod references;
 
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{Client, Outcome, client::Failure};
+use super::{Client, Outcome, client::Failure, output::say};
 use plan::{Act, Item, Plan};
 
 #[derive(Debug, Args)]
@@ -47,24 +49,28 @@ pub(super) fn run(client: &Client, args: &ApplyArgs) -> Outcome {
             Ok(())
         };
     }
-    let mut done = 0;
+    let mut done = Vec::new();
     for item in plan.items.iter().filter(|item| item.act != Act::Keep) {
         item.carry_out(client).inspect_err(|_| {
             eprintln!(
-                "sandbar: stopped at {} {}; {done} of {changes} changes were made before it",
-                item.kind, item.name
+                "sandbar: stopped at {} {}; {} of {changes} changes were made before it{}{}",
+                item.kind,
+                item.name,
+                done.len(),
+                if done.is_empty() { "" } else { ": " },
+                done.join(", ")
             );
         })?;
-        done += 1;
+        done.push(format!("{} {}", item.kind, item.name));
     }
     print_json(client, &plan, true);
     if !client.json {
-        println!(
+        say!(
             "{}",
             if changes == 0 {
                 "nothing to do".to_owned()
             } else {
-                format!("{done} changes made")
+                format!("{} changes made", done.len())
             }
         );
     }
@@ -78,9 +84,9 @@ fn show(plan: &Plan) {
             Act::Change => '~',
             Act::Keep => '=',
         };
-        println!("{sign} {:<9} {}", item.kind, item.name);
+        say!("{sign} {:<9} {}", item.kind, item.name);
         for change in &item.changes {
-            println!("    {change}");
+            say!("    {change}");
         }
     }
 }
@@ -96,6 +102,6 @@ fn print_json(client: &Client, plan: &Plan, applied: bool) {
             json!({"kind": item.kind, "name": item.name, "act": act, "changes": item.changes})
         };
         let items: Vec<_> = plan.items.iter().map(item).collect();
-        println!("{}", json!({"applied": applied, "plan": items}));
+        say!("{}", json!({"applied": applied, "plan": items}));
     }
 }

@@ -2,11 +2,24 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
     Method, StatusCode,
     blocking::{RequestBuilder, Response},
 };
 use serde_json::Value;
+
+use super::output::say;
+
+/// How long an answer may take.
+const LONGEST_CALL: Duration = Duration::from_secs(120);
+
+/// What stays as it is in a part of a path (RFC 3986, section 2.3: unreserved).
+const PART: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A hub as a command sees it.
 #[derive(Debug)]
@@ -31,6 +44,8 @@ pub(super) enum Failure {
     },
     /// Something on this side.
     Local(String),
+    /// Arguments that mean nothing.
+    Usage(String),
     /// `apply --dry-run --exit-code` found changes.
     Changes,
 }
@@ -45,6 +60,15 @@ impl Failure {
         matches!(self, Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND)
     }
 
+    /// Whether the same call may succeed a little later, with nobody doing anything.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => status.is_server_error(),
+            Self::Local(_) | Self::Usage(_) | Self::Changes => false,
+        }
+    }
+
     /// Prints the failure; the exit code says its kind.
     pub(super) fn report(&self) -> ExitCode {
         match self {
@@ -52,6 +76,10 @@ impl Failure {
             Self::Local(reason) => {
                 eprintln!("sandbar: {reason}");
                 ExitCode::from(1)
+            }
+            Self::Usage(reason) => {
+                eprintln!("sandbar: {reason}");
+                ExitCode::from(2)
             }
             Self::Unreachable { url, reason } => {
                 eprintln!("sandbar: no hub answers at {url}: {reason}");
@@ -102,7 +130,7 @@ fn problem_text(status: StatusCode, problem: &Value) -> String {
 impl Client {
     pub(super) fn new(url: &str, json: bool) -> Self {
         let built = reqwest::blocking::Client::builder()
-            .timeout(Duration::from_secs(120))
+            .timeout(LONGEST_CALL)
             .build();
         // Building fails only where there are no system resources at all; the default says so then.
         let http = built.unwrap_or_default();
@@ -125,6 +153,15 @@ impl Client {
             .build()
             .map_err(Failure::local)?;
         Ok(http.get(format!("{}{path}", self.url)))
+    }
+
+    /// Reads; `None` where the hub has no such thing.
+    pub(super) fn find(&self, path: &str) -> Result<Option<Value>, Failure> {
+        match self.get(path) {
+            Ok(found) => Ok(Some(found)),
+            Err(failure) if failure.is_not_found() => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value, Failure> {
@@ -162,8 +199,15 @@ impl Client {
                 reason = source;
             }
             let reason = reason.to_string();
-            if error.is_connect() || error.is_timeout() {
+            if error.is_builder() {
+                Failure::Usage(format!("{url}: {reason}"))
+            } else if error.is_connect() {
                 Failure::Unreachable { url, reason }
+            } else if error.is_timeout() {
+                Failure::local(format!(
+                    "{url} gave no answer within {} s; it may still have done what was asked",
+                    LONGEST_CALL.as_secs()
+                ))
             } else {
                 Failure::local(format!("{url}: {reason}"))
             }
@@ -179,7 +223,7 @@ impl Client {
     /// Prints an answer: as JSON when that was asked for, else as `human` does.
     pub(super) fn print(&self, answer: &Value, human: impl FnOnce(&Value)) {
         if self.json {
-            println!("{answer}");
+            say!("{answer}");
         } else {
             human(answer);
         }
@@ -208,5 +252,62 @@ pub(super) fn read_json(path: &Path) -> Result<Value, Failure> {
 pub(super) fn split_version(reference: &str) -> Result<(&str, &str), Failure> {
     reference
         .split_once('@')
-        .ok_or_else(|| Failure::local(format!("{reference:?} has no version; write NAME@VERSION")))
+        .ok_or_else(|| Failure::Usage(format!("{reference:?} has no version; write NAME@VERSION")))
+}
+
+/// `/v1` and the parts. Each stays one part whatever a user has typed: `orders#old` must not come
+/// out as `orders`, nor `x/../orders`.
+pub(super) fn path(parts: &[&str]) -> Result<String, Failure> {
+    let mut path = "/v1".to_owned();
+    for part in parts {
+        // To URLs these are steps, even percent-encoded.
+        if matches!(*part, "" | "." | "..") {
+            return Err(Failure::Usage(format!("{part:?} is not a name")));
+        }
+        path.push('/');
+        path.extend(utf8_percent_encode(part, PART));
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_typed_stays_one_part_of_the_path() {
+        let of = |name: &str| path(&["topics", name]).ok();
+        assert_eq!(
+            of("orders.v1_a-b").as_deref(),
+            Some("/v1/topics/orders.v1_a-b")
+        );
+        assert_eq!(of("orders#old").as_deref(), Some("/v1/topics/orders%23old"));
+        assert_eq!(of("orders?x").as_deref(), Some("/v1/topics/orders%3Fx"));
+        assert_eq!(
+            of("x/../orders").as_deref(),
+            Some("/v1/topics/x%2F..%2Forders")
+        );
+        assert_eq!(of("%2e%2e").as_deref(), Some("/v1/topics/%252e%252e"));
+        for step in ["", ".", ".."] {
+            assert_eq!(of(step), None, "{step:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_is_told_with_each_place_and_the_help() {
+        let problem = json!({
+            "title": "Data does not fit", "detail": "2 events", "help": "See the contract.",
+            "errors": [{"index": 1, "pointer": "/data/n", "reason": "is no number"}, {"reason": "odd"}]
+        });
+        assert_eq!(
+            problem_text(StatusCode::UNPROCESSABLE_ENTITY, &problem),
+            "Data does not fit (422)\n  2 events\n  - event 1 /data/n: is no number\n  - : odd\n  See the contract."
+        );
+        assert_eq!(
+            problem_text(StatusCode::BAD_GATEWAY, &Value::Null),
+            "the hub answered 502 Bad Gateway"
+        );
+    }
 }

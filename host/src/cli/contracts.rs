@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{
     Client, Outcome,
-    client::{Failure, read_json},
+    client::{Failure, path, read_json},
+    output::say,
     table,
 };
 
@@ -44,9 +45,9 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
             if let Some(types) = types {
                 definition["types"] = read_json(types)?;
             }
-            let answer = client.post(&format!("/v1/contracts/{name}/versions"), &definition)?;
+            let answer = client.post(&path(&["contracts", name, "versions"])?, &definition)?;
             client.print(&answer, |answer| {
-                println!(
+                say!(
                     "{}@{}  {}",
                     table::cell(&answer["name"]),
                     answer["version"],
@@ -66,8 +67,13 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
         }
         ContractCommand::Show { contract } => {
             let (name, version) = version_of(client, contract)?;
-            let answer = client.get(&format!("/v1/contracts/{name}/versions/{version}"))?;
-            client.print(&answer, |answer| println!("{answer:#}"));
+            let answer = client.get(&path(&[
+                "contracts",
+                name,
+                "versions",
+                &version.to_string(),
+            ])?)?;
+            client.print(&answer, |answer| say!("{answer:#}"));
         }
         ContractCommand::Check { contract, events } => {
             let (name, version) = version_of(client, contract)?;
@@ -76,7 +82,7 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
                 one => vec![one],
             };
             let request = json!({"version": version, "events": events});
-            let answer = client.post(&format!("/v1/contracts/{name}/check"), &request)?;
+            let answer = client.post(&path(&["contracts", name, "check"])?, &request)?;
             client.print(&answer, show_check);
             let results = answer["results"].as_array().into_iter().flatten();
             let bad = results.filter(|one| one["valid"] == false).count();
@@ -96,10 +102,10 @@ fn version_of<'a>(client: &Client, contract: &'a str) -> Result<(&'a str, u64), 
     if let Some((name, version)) = contract.split_once('@') {
         let version = version
             .parse()
-            .map_err(|_| Failure::local(format!("{version:?} is not a version number")))?;
+            .map_err(|_| Failure::Usage(format!("{version:?} is not a version number")))?;
         return Ok((name, version));
     }
-    let answer = client.get(&format!("/v1/contracts/{contract}/versions"))?;
+    let answer = client.get(&path(&["contracts", contract, "versions"])?)?;
     let versions = answer["versions"].as_array().into_iter().flatten();
     let latest = versions.filter_map(|one| one["version"].as_u64()).max();
     Ok((contract, latest.unwrap_or(1)))
@@ -107,7 +113,7 @@ fn version_of<'a>(client: &Client, contract: &'a str) -> Result<(&'a str, u64), 
 
 fn show_check(answer: &Value) {
     for result in answer["results"].as_array().into_iter().flatten() {
-        println!(
+        say!(
             "event {}: {}",
             result["index"],
             if result["valid"] == true {
@@ -117,7 +123,7 @@ fn show_check(answer: &Value) {
             }
         );
         for violation in result["violations"].as_array().into_iter().flatten() {
-            println!(
+            say!(
                 "  {}: {}",
                 table::cell(&violation["pointer"]),
                 table::cell(&violation["reason"])

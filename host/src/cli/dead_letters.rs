@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::{Client, Outcome, client::Failure, table};
+use super::{Client, Outcome, client::Failure, output::say, table};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadLetterCommand {
@@ -61,7 +61,7 @@ pub(super) fn run(client: &Client, command: &DeadLetterCommand) -> Outcome {
             &rows,
         );
         if let Some(next) = answer["next"].as_str() {
-            println!("there are more: --after {next}");
+            say!("there are more: --after {next}");
         }
     });
     Ok(())

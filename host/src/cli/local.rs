@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Outcome, client::Failure};
+use super::{Outcome, client::Failure, output::say};
 use crate::{
     bench,
     config::{self, Config},
@@ -103,7 +103,7 @@ pub(super) fn log(command: &LogCommand, json: bool) -> Outcome {
     };
     let report = report.map_err(Failure::local)?;
     if json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string(&report).map_err(Failure::local)?
         );
@@ -120,32 +120,42 @@ pub(super) fn log(command: &LogCommand, json: bool) -> Outcome {
 
 fn show(report: &sandbar_log::Report) {
     for one in &report.partitions {
-        println!(
+        say!(
             "{}: {} segments, {} frames, {} records, offsets {} to {}",
-            one.partition, one.segments, one.frames, one.records, one.earliest, one.tail
+            one.partition,
+            one.segments,
+            one.frames,
+            one.records,
+            one.earliest,
+            one.tail
         );
         for gap in &one.gaps {
-            println!(
+            say!(
                 "  offsets {} to {} were given up by an earlier repair",
-                gap.start, gap.end
+                gap.start,
+                gap.end
             );
         }
         for damage in &one.damage {
-            println!(
+            say!(
                 "  DAMAGED {} bytes {} to {}: {}",
-                damage.file, damage.bytes.start, damage.bytes.end, damage.detail
+                damage.file,
+                damage.bytes.start,
+                damage.bytes.end,
+                damage.detail
             );
             if damage.lost.is_empty() {
-                println!("    no acknowledged record is lost, as far as can be told");
+                say!("    no acknowledged record is lost, as far as can be told");
             } else {
-                println!(
+                say!(
                     "    lost: offsets {} to {} (the last not included)",
-                    damage.lost.start, damage.lost.end
+                    damage.lost.start,
+                    damage.lost.end
                 );
             }
         }
     }
-    println!(
+    say!(
         "{}",
         if report.is_sound() {
             "sound"

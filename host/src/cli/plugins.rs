@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     Client, Outcome,
-    client::{Failure, read, read_json, split_version},
+    client::{self, Failure, read, read_json, split_version},
+    output::say,
     table,
 };
 
@@ -67,7 +68,7 @@ pub(super) fn run(client: &Client, command: &PluginCommand) -> Outcome {
         }
         PluginCommand::Show { plugin } => {
             let answer = client.get(&path(plugin)?)?;
-            client.print(&answer, |answer| println!("{answer:#}"));
+            client.print(&answer, |answer| say!("{answer:#}"));
         }
         PluginCommand::Try {
             plugin,
@@ -76,7 +77,7 @@ pub(super) fn run(client: &Client, command: &PluginCommand) -> Outcome {
             targets,
         } => {
             let config: Value = serde_json::from_str(config)
-                .map_err(|error| Failure::local(format!("--config is not JSON: {error}")))?;
+                .map_err(|error| Failure::Usage(format!("--config is not JSON: {error}")))?;
             let events = match read_json(events)? {
                 Value::Array(events) => events,
                 one => vec![one],
@@ -108,7 +109,7 @@ pub(in crate::cli) fn push(
 
 fn path(plugin: &str) -> Result<String, Failure> {
     let (name, version) = split_version(plugin)?;
-    Ok(format!("/v1/plugins/{name}/versions/{version}"))
+    client::path(&["plugins", name, "versions", version])
 }
 
 const HEAD: &[&str] = &[
@@ -135,13 +136,13 @@ fn show_trial(answer: &Value) {
     for result in answer["results"].as_array().into_iter().flatten() {
         let reason = table::cell(&result["reason"]);
         let colon = if reason.is_empty() { "" } else { ": " };
-        println!(
+        say!(
             "{}  {}{colon}{reason}",
             table::cell(&result["id"]),
             table::cell(&result["verdict"])
         );
         for output in result["outputs"].as_array().into_iter().flatten() {
-            println!(
+            say!(
                 "  → {}  {}",
                 table::cell(&output["target"]),
                 output["event"]
@@ -149,14 +150,14 @@ fn show_trial(answer: &Value) {
         }
     }
     for line in answer["logs"].as_array().into_iter().flatten() {
-        println!(
+        say!(
             "log {}: {}",
             table::cell(&line["level"]),
             table::cell(&line["message"])
         );
     }
     let micros = answer["time_ns"].as_u64().unwrap_or(0) / 1000;
-    println!(
+    say!(
         "{micros} µs, {} KiB of memory",
         answer["memory_bytes"].as_u64().unwrap_or(0) / 1024
     );

@@ -5,7 +5,12 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Client, Outcome, client::read_json, table};
+use super::{
+    Client, Outcome,
+    client::{path, read_json},
+    output::say,
+    table,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RouteCommand {
@@ -48,23 +53,23 @@ pub(super) fn run(client: &Client, command: &RouteCommand) -> Outcome {
             });
         }
         RouteCommand::Show { route } => {
-            let answer = client.get(&format!("/v1/routes/{route}"))?;
+            let answer = client.get(&path(&["routes", route])?)?;
             client.print(&answer, show);
         }
         RouteCommand::Create { route, file } => {
-            let answer = client.put(&format!("/v1/routes/{route}"), &read_json(file)?)?;
+            let answer = client.put(&path(&["routes", route])?, &read_json(file)?)?;
             client.print(&answer, show);
         }
         RouteCommand::Pause { route } => {
-            let answer = client.post(&format!("/v1/routes/{route}/pause"), &json!({}))?;
+            let answer = client.post(&path(&["routes", route, "pause"])?, &json!({}))?;
             client.print(&answer, show);
         }
         RouteCommand::Resume { route } => {
-            let answer = client.post(&format!("/v1/routes/{route}/resume"), &json!({}))?;
+            let answer = client.post(&path(&["routes", route, "resume"])?, &json!({}))?;
             client.print(&answer, show);
         }
         RouteCommand::Delete { route } => {
-            client.delete(&format!("/v1/routes/{route}"))?;
+            client.delete(&path(&["routes", route])?)?;
         }
     }
     Ok(())
@@ -99,26 +104,29 @@ fn row(route: &Value) -> Vec<String> {
 
 fn show(route: &Value) {
     let status = &route["status"];
-    println!("route    {}", table::cell(&route["name"]));
-    println!("from     {}", table::cell(&route["from"]));
+    say!("route    {}", table::cell(&route["name"]));
+    say!("from     {}", table::cell(&route["from"]));
     for step in route["steps"].as_array().into_iter().flatten() {
-        println!("step     {}", table::cell(&step["plugin"]));
+        say!("step     {}", table::cell(&step["plugin"]));
     }
-    println!("to       {}", table::cell(&route["to"]));
-    println!(
+    say!("to       {}", table::cell(&route["to"]));
+    say!(
         "state    {} {}",
         table::cell(&status["state"]),
         table::cell(&status["detail"])
     );
-    println!("running  {}", table::cell(&status["active"]));
+    say!("running  {}", table::cell(&status["active"]));
     let counts = &status["counts"];
-    println!(
+    say!(
         "read {}, dead letters {} (rejected {}), retries {}",
-        counts["read"], counts["dead_letters"], counts["rejected"], counts["retries"]
+        counts["read"],
+        counts["dead_letters"],
+        counts["rejected"],
+        counts["retries"]
     );
     for (kind, label) in [("emitted", "emitted to"), ("dropped", "dropped:")] {
         for (name, count) in counts[kind].as_object().into_iter().flatten() {
-            println!("{count:>8} {label} {name}");
+            say!("{count:>8} {label} {name}");
         }
     }
     let names = ["partition", "next", "tail", "lag", "waiting"];

@@ -3,7 +3,12 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::{Client, Outcome, client::Failure, table};
+use super::{
+    Client, Outcome,
+    client::{Failure, path},
+    output::say,
+    table,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct LineageArgs {
@@ -15,7 +20,7 @@ pub(super) fn status(client: &Client) -> Outcome {
     let answer = client.get("/v1/status")?;
     client.print(&answer, |answer| {
         for (name, value) in answer.as_object().into_iter().flatten() {
-            println!("{name:<15} {}", table::cell(value));
+            say!("{name:<15} {}", table::cell(value));
         }
     });
     Ok(())
@@ -24,27 +29,27 @@ pub(super) fn status(client: &Client) -> Outcome {
 pub(super) fn lineage(client: &Client, args: &LineageArgs) -> Outcome {
     let parts: Vec<&str> = args.position.split('/').collect();
     let [topic, partition, offset] = parts[..] else {
-        return Err(Failure::local(format!(
+        return Err(Failure::Usage(format!(
             "{:?} is not TOPIC/PARTITION/OFFSET",
             args.position
         )));
     };
-    let answer = client.get(&format!("/v1/events/{topic}/{partition}/{offset}/lineage"))?;
+    let answer = client.get(&path(&["events", topic, partition, offset, "lineage"])?)?;
     client.print(&answer, show);
     Ok(())
 }
 
 fn show(answer: &Value) {
     if let Some(origin) = answer["origin"].as_object() {
-        println!("{}", table::cell(&origin["position"]));
-        println!(
+        say!("{}", table::cell(&origin["position"]));
+        say!(
             "  │ route {}, output {}",
             table::cell(&origin["route"]),
             origin["index"]
         );
     }
     let event = &answer["event"];
-    println!(
+    say!(
         "{}/{}/{}  {}  id {}",
         table::cell(&event["topic"]),
         event["partition"],
@@ -53,7 +58,7 @@ fn show(answer: &Value) {
         table::cell(&event["id"])
     );
     for fate in answer["routes"].as_array().into_iter().flatten() {
-        println!(
+        say!(
             "  │ route {}: {} {}",
             table::cell(&fate["route"]),
             table::cell(&fate["verdict"]),
@@ -65,7 +70,7 @@ fn show(answer: &Value) {
             .flatten()
             .filter(|one| one["route"] == fate["route"])
         {
-            println!(
+            say!(
                 "  └→ {}/{}/{}",
                 table::cell(&output["topic"]),
                 output["partition"],

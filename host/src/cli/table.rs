@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use super::output;
+
 /// Prints rows under a head; says so when there are none.
 pub(super) fn print(head: &[&str], rows: &[Vec<String>]) {
-    print!("{}", render(head, rows));
+    output::write(format_args!("{}", render(head, rows)));
 }
 
 fn render(head: &[&str], rows: &[Vec<String>]) -> String {
@@ -28,7 +30,7 @@ fn line(widths: &[usize], cells: impl Iterator<Item = String>) -> String {
     let padded = widths
         .iter()
         .zip(cells)
-        .map(|(&width, cell)| format!("{cell:<width$}"));
+        .map(|(&width, cell)| format!("{:<width$}", plain(&cell)));
     let joined: Vec<String> = padded.collect();
     format!("{}\n", joined.join("  ").trim_end())
 }
@@ -41,6 +43,17 @@ pub(super) fn cell(value: &Value) -> String {
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
+}
+
+/// Text without control characters: what events and plugins say must not steer a terminal, nor break
+/// a row. As many characters as before.
+pub(super) fn plain(text: &str) -> String {
+    let visible = |letter: char| match letter {
+        '\n' | '\r' | '\t' => ' ',
+        letter if letter.is_control() => char::REPLACEMENT_CHARACTER,
+        letter => letter,
+    };
+    text.chars().map(visible).collect()
 }
 
 /// A digest short enough for a table.
@@ -67,5 +80,14 @@ mod tests {
             "NAME    N\na       1\nlonger  22\n"
         );
         assert_eq!(render(&["name"], &[]), "(none)\n");
+    }
+
+    #[test]
+    fn a_cell_stays_in_its_row_and_does_not_steer_the_terminal() {
+        let rows = vec![vec!["a\n\u{1b}[2Jb".into(), "1".into()]];
+        assert_eq!(
+            render(&["id", "n"], &rows),
+            "ID       N\na \u{fffd}[2Jb  1\n"
+        );
     }
 }

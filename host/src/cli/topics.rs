@@ -3,7 +3,12 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::{Client, Outcome, table};
+use super::{
+    Client, Outcome,
+    client::{Failure, path},
+    output::say,
+    table,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TopicCommand {
@@ -11,7 +16,7 @@ pub(super) enum TopicCommand {
     List,
     /// Show one topic and its partitions.
     Show { topic: String },
-    /// Make a topic, or change one.
+    /// Make a topic, or change what is given of one that there is.
     Create(CreateArgs),
     /// Delete a topic with all its events.
     Delete { topic: String },
@@ -62,35 +67,55 @@ pub(super) fn run(client: &Client, command: &TopicCommand) -> Outcome {
             });
         }
         TopicCommand::Show { topic } => {
-            let answer = client.get(&format!("/v1/topics/{topic}"))?;
+            let answer = client.get(&path(&["topics", topic])?)?;
             client.print(&answer, show);
         }
         TopicCommand::Create(create) => {
-            let answer = client.put(&format!("/v1/topics/{}", create.topic), &create.document())?;
+            let answer = create.run(client)?;
             client.print(&answer, show);
         }
         TopicCommand::Delete { topic } => {
-            client.delete(&format!("/v1/topics/{topic}"))?;
+            client.delete(&path(&["topics", topic])?)?;
         }
     }
     Ok(())
 }
 
 impl CreateArgs {
-    fn document(&self) -> Value {
-        let mut document = Map::new();
-        let mut set = |name: &str, value: Option<Value>| {
+    fn run(&self, client: &Client) -> Result<Value, Failure> {
+        let path = path(&["topics", &self.topic])?;
+        let present = client.find(&path)?;
+        client.put(&path, &self.document(present))
+    }
+
+    /// What is given, laid over what there is: the API replaces the whole document, and a topic must
+    /// not lose its contract because someone changed its retention.
+    fn document(&self, present: Option<Value>) -> Value {
+        let mut document = match present {
+            Some(Value::Object(present)) => present,
+            _ => Map::new(),
+        };
+        document.remove("name");
+        document.remove("state");
+        let given = [
+            ("partitions", self.partitions.map(Value::from)),
+            ("contract", self.contract.clone().map(Value::from)),
+            ("durability", self.durability.clone().map(Value::from)),
+        ];
+        for (name, value) in given {
             if let Some(value) = value {
                 document.insert(name.to_owned(), value);
             }
-        };
-        set("partitions", self.partitions.map(Value::from));
-        set("contract", self.contract.clone().map(Value::from));
-        set("durability", self.durability.clone().map(Value::from));
-        if self.max_age_seconds.is_some() || self.max_bytes.is_some() {
-            let retention =
-                json!({"max_age_seconds": self.max_age_seconds, "max_bytes": self.max_bytes});
-            set("retention", Some(retention));
+        }
+        let kept = [
+            ("max_age_seconds", self.max_age_seconds),
+            ("max_bytes", self.max_bytes),
+        ];
+        for (name, value) in kept {
+            if let Some(value) = value {
+                let retention = document.entry("retention").or_insert_with(|| json!({}));
+                retention[name] = Value::from(value);
+            }
         }
         Value::Object(document)
     }
@@ -116,7 +141,7 @@ fn row(topic: &Value) -> Vec<String> {
     vec![
         table::cell(&topic["name"]),
         table::cell(&topic["partitions"]),
-        (sum("tail") - sum("earliest")).to_string(),
+        sum("tail").saturating_sub(sum("earliest")).to_string(),
         sum("bytes").to_string(),
         table::cell(&topic["contract"]),
         if troubles.is_empty() {
@@ -128,11 +153,11 @@ fn row(topic: &Value) -> Vec<String> {
 }
 
 fn show(topic: &Value) {
-    println!("topic       {}", table::cell(&topic["name"]));
-    println!("contract    {}", table::cell(&topic["contract"]));
-    println!("durability  {}", table::cell(&topic["durability"]));
-    println!("retention   {}", topic["retention"]);
-    println!("dedupe      {}", topic["dedupe"]);
+    say!("topic       {}", table::cell(&topic["name"]));
+    say!("contract    {}", table::cell(&topic["contract"]));
+    say!("durability  {}", table::cell(&topic["durability"]));
+    say!("retention   {}", topic["retention"]);
+    say!("dedupe      {}", topic["dedupe"]);
     let cells = |one: &Value| {
         ["partition", "earliest", "tail", "bytes", "status"]
             .map(|name| table::cell(&one[name]))
@@ -140,4 +165,36 @@ fn show(topic: &Value) {
     };
     let rows: Vec<_> = partitions(topic).map(cells).collect();
     table::print(&["partition", "earliest", "tail", "bytes", "status"], &rows);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_given_stays_as_it_is() {
+        let create = CreateArgs {
+            topic: "t".into(),
+            partitions: None,
+            contract: None,
+            durability: None,
+            max_age_seconds: None,
+            max_bytes: Some(5),
+        };
+        let present = json!({
+            "name": "t", "state": {}, "partitions": 2, "contract": "c@1",
+            "retention": {"max_age_seconds": 60}
+        });
+        assert_eq!(
+            create.document(Some(present)),
+            json!({
+                "partitions": 2, "contract": "c@1",
+                "retention": {"max_age_seconds": 60, "max_bytes": 5}
+            })
+        );
+        assert_eq!(
+            create.document(None),
+            json!({"retention": {"max_bytes": 5}})
+        );
+    }
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::Value;
 
+use super::entries::Entries;
 use crate::{
     catalog::{RouteDocument, TopicDocument},
     cli::client::{Failure, read_json},
@@ -42,13 +42,13 @@ struct Place {
 #[serde(deny_unknown_fields)]
 struct Document {
     #[serde(default)]
-    contracts: BTreeMap<String, ContractEntry>,
+    contracts: Entries<ContractEntry>,
     #[serde(default)]
-    plugins: BTreeMap<String, PluginEntry>,
+    plugins: Entries<PluginEntry>,
     #[serde(default)]
-    topics: BTreeMap<String, TopicDocument>,
+    topics: Entries<TopicDocument>,
     #[serde(default)]
-    routes: BTreeMap<String, RouteDocument>,
+    routes: Entries<RouteDocument>,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +63,10 @@ struct ContractEntry {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "`types` is a file, or a map from event type to a reference such as #/definitions/order"
+)]
 enum Types {
     File(PathBuf),
     Inline(BTreeMap<String, String>),
@@ -72,8 +75,8 @@ enum Types {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PluginEntry {
-    /// Text, or a number as YAML reads one.
-    version: Value,
+    /// As it is written: text takes the letters of a number too, so that 1.10 does not become 1.1.
+    version: String,
     file: PathBuf,
 }
 
@@ -88,12 +91,12 @@ pub(super) fn read(path: &Path) -> Result<Wanted, Failure> {
         text,
     };
     let mut wanted = Wanted {
-        topics: document.topics,
-        routes: document.routes,
+        topics: document.topics.0,
+        routes: document.routes.0,
         place,
         ..Wanted::default()
     };
-    for (name, entry) in document.contracts {
+    for (name, entry) in document.contracts.0 {
         let types = match entry.types {
             None => None,
             Some(Types::Inline(types)) => Some(types),
@@ -116,11 +119,7 @@ pub(super) fn read(path: &Path) -> Result<Wanted, Failure> {
             },
         );
     }
-    for (name, entry) in document.plugins {
-        let version = match entry.version {
-            Value::String(version) => version,
-            other => other.to_string(),
-        };
+    for (name, entry) in document.plugins.0 {
         let file = folder.join(entry.file);
         let bytes = std::fs::read(&file).map_err(|error| {
             let reason = format!(
@@ -129,6 +128,7 @@ pub(super) fn read(path: &Path) -> Result<Wanted, Failure> {
             );
             wanted.error("plugins", &name, &reason)
         })?;
+        let version = entry.version;
         wanted.plugins.insert(name, PluginFile { version, bytes });
     }
     Ok(wanted)
@@ -189,17 +189,29 @@ impl Wanted {
         }
     }
 
-    /// The line (from 1) on which an entry of a section begins.
+    /// The line (from 1) on which an entry of a section begins; the section's own where the entry is
+    /// not on a line of its own.
     fn line_of(&self, section: &str, name: &str) -> Option<usize> {
         let is_key = |line: &str, key: &str| {
             let line = line.trim_start().trim_start_matches(['"', '\'']);
-            line.strip_prefix(key)
-                .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).starts_with(':'))
+            line.strip_prefix(key).is_some_and(|rest| {
+                let rest = rest.trim_start_matches(['"', '\'']);
+                rest.trim_start().starts_with(':')
+            })
         };
-        let mut lines = self.place.text.lines().enumerate();
-        let (start, _) = lines.find(|(_, line)| !line.starts_with(' ') && is_key(line, section))?;
-        let found = lines
-            .find(|(_, line)| is_key(line, name))
+        let indent = |line: &str| line.len() - line.trim_start().len();
+        let mut lines = self
+            .place
+            .text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+        let (start, _) = lines.find(|(_, line)| indent(line) == 0 && is_key(line, section))?;
+        let mut inside = lines.take_while(|(_, line)| indent(line) > 0).peekable();
+        // Entries stand as deep as the first one; what is deeper is inside of them.
+        let depth = inside.peek().map(|(_, line)| indent(line));
+        let found = inside
+            .find(|(_, line)| Some(indent(line)) == depth && is_key(line, name))
             .map(|(index, _)| index);
         Some(found.unwrap_or(start) + 1)
     }
@@ -236,8 +248,46 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_stands_there_twice_is_refused() {
+        let reason = refusal("topics:\n  d: {partitions: 3}\n  d: {partitions: 4}\n");
+        assert!(
+            reason.starts_with("sandbar.yaml:") && reason.contains("\"d\" stands here twice"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn a_version_is_taken_as_it_is_written() {
+        for written in ["1.10", "1.0.0", "7", "\"1.10\""] {
+            let text = format!("plugins: {{p: {{version: {written}, file: x.wasm}}}}");
+            let document = parse(Path::new("f"), &text).unwrap_or_else(|_| panic!("{written}"));
+            assert_eq!(document.plugins.0["p"].version, written.trim_matches('"'));
+        }
+    }
+
+    #[test]
+    fn types_that_are_neither_file_nor_map_are_told_in_words() {
+        let reason = refusal("contracts:\n  c: {schema: s.json, types: [5]}\n");
+        assert!(reason.contains("`types` is a file, or a map"), "{reason}");
+    }
+
+    #[test]
     fn entries_are_found_by_line() {
-        let text = "topics:\n  a: {}\nroutes:\n  a:\n    from: x\n".to_owned();
+        let text = [
+            "topics:",
+            "  a: {}",
+            "",
+            "routes:",
+            "  # first",
+            "  a:",
+            "    to: [x]",
+            "  to :",
+            "    from: x",
+            "plugins: {to: {}}",
+            "contracts:",
+            "  \"b\": {}",
+        ]
+        .join("\n");
         let place = Place {
             path: PathBuf::from("f"),
             text,
@@ -247,6 +297,13 @@ mod tests {
             ..Wanted::default()
         };
         assert_eq!(wanted.line_of("topics", "a"), Some(2));
-        assert_eq!(wanted.line_of("routes", "a"), Some(4));
+        assert_eq!(wanted.line_of("routes", "a"), Some(6));
+        assert_eq!(wanted.line_of("routes", "to"), Some(8));
+        assert_eq!(wanted.line_of("plugins", "to"), Some(10));
+        assert_eq!(wanted.line_of("plugins", "b"), Some(10));
+        assert_eq!(wanted.line_of("contracts", "b"), Some(12));
+        // A name that only a later section has is not taken from there.
+        assert_eq!(wanted.line_of("topics", "to"), Some(1));
+        assert_eq!(wanted.line_of("views", "b"), None);
     }
 }

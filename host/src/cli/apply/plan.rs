@@ -1,14 +1,19 @@
 //! What has to be done so that the hub is as the file says.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::file::Wanted;
+use super::{file::Wanted, references};
 use crate::{
     catalog::{RouteDocument, TopicDocument},
     cli::{
-        client::{Client, Failure},
+        client::{Client, Failure, path},
         plugins,
     },
     contract::Definition,
@@ -48,15 +53,18 @@ pub(super) struct Plan {
 /// Compares the file with the hub. Nothing is changed.
 pub(super) fn make(client: &Client, wanted: &Wanted) -> Result<Plan, Failure> {
     let mut items = Vec::new();
+    let mut versions = BTreeMap::new();
     for (name, definition) in &wanted.contracts {
-        items.push(contract(client, name, definition)?);
+        let (item, version) = contract(client, name, definition)?;
+        versions.insert(name.as_str(), version);
+        items.push(item);
     }
     for name in wanted.plugins.keys() {
         items.push(plugin(client, wanted, name)?);
     }
-    check_references(client, wanted)?;
+    references::check(client, wanted, &versions)?;
     for (name, document) in &wanted.topics {
-        items.push(topic(client, name, document, &items)?);
+        items.push(topic(client, wanted, name, document, &versions)?);
     }
     for (name, document) in &wanted.routes {
         items.push(route(client, name, document)?);
@@ -64,53 +72,65 @@ pub(super) fn make(client: &Client, wanted: &Wanted) -> Result<Plan, Failure> {
     Ok(Plan { items })
 }
 
-/// `None` where the hub has no such thing.
-fn look(client: &Client, path: &str) -> Result<Option<Value>, Failure> {
-    match client.get(path) {
-        Ok(found) => Ok(Some(found)),
-        Err(failure) if failure.is_not_found() => Ok(None),
-        Err(failure) => Err(failure),
+/// A contract of the file and the version in which the hub has it, or will have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    pub number: u64,
+    /// Whether it is there already.
+    pub present: bool,
+}
+
+/// Finds the version with this digest among what the hub lists; else the one that comes next.
+fn version_of(listed: &[Value], digest: &str) -> Version {
+    let numbers = || {
+        listed
+            .iter()
+            .filter_map(|version| version["version"].as_u64())
+    };
+    let same = listed
+        .iter()
+        .find(|version| version["digest"] == digest)
+        .and_then(|version| version["version"].as_u64());
+    Version {
+        number: same.unwrap_or_else(|| numbers().max().unwrap_or(0) + 1),
+        present: same.is_some(),
     }
 }
 
-fn contract(client: &Client, name: &str, definition: &Definition) -> Result<Item, Failure> {
-    let found = look(client, &format!("/v1/contracts/{name}/versions"))?;
-    let digest = definition.digest();
-    let versions: Vec<&Value> = found
-        .iter()
-        .flat_map(|found| found["versions"].as_array())
-        .flatten()
-        .collect();
-    let same = versions
-        .iter()
-        .any(|version| version["digest"] == digest.as_str());
-    let act = match (versions.is_empty(), same) {
-        (_, true) => Act::Keep,
-        (true, false) => Act::Make,
-        (false, false) => Act::Change,
-    };
-    let changes = if act == Act::Change {
-        vec![format!("version {}", versions.len() + 1)]
-    } else {
-        Vec::new()
+/// All versions of a contract; none where the hub does not know it.
+fn listed(client: &Client, name: &str) -> Result<Vec<Value>, Failure> {
+    let found = client.find(&path(&["contracts", name, "versions"])?)?;
+    let versions = found.and_then(|found| found["versions"].as_array().cloned());
+    Ok(versions.unwrap_or_default())
+}
+
+fn contract(
+    client: &Client,
+    name: &str,
+    definition: &Definition,
+) -> Result<(Item, Version), Failure> {
+    let listed = listed(client, name)?;
+    let version = version_of(&listed, &definition.digest());
+    let (act, changes) = match (version.present, listed.is_empty()) {
+        (true, _) => (Act::Keep, Vec::new()),
+        (false, true) => (Act::Make, Vec::new()),
+        (false, false) => (Act::Change, vec![format!("version {}", version.number)]),
     };
     let document = serde_json::to_value(definition).map_err(Failure::local)?;
-    Ok(Item {
+    let item = Item {
         kind: "contract",
         name: name.to_owned(),
         act,
         changes,
         call: Call::Contract(document),
-    })
+    };
+    Ok((item, version))
 }
 
 fn plugin(client: &Client, wanted: &Wanted, name: &str) -> Result<Item, Failure> {
     let file = &wanted.plugins[name];
     let reference = format!("{name}@{}", file.version);
-    let found = look(
-        client,
-        &format!("/v1/plugins/{name}/versions/{}", file.version),
-    )?;
+    let found = client.find(&path(&["plugins", name, "versions", &file.version])?)?;
     let digest = Sha256::digest(&file.bytes)
         .iter()
         .fold("sha256:".to_owned(), |text, byte| {
@@ -137,25 +157,40 @@ fn plugin(client: &Client, wanted: &Wanted, name: &str) -> Result<Item, Failure>
 
 fn topic(
     client: &Client,
+    wanted: &Wanted,
     name: &str,
     document: &TopicDocument,
-    before: &[Item],
+    versions: &BTreeMap<&str, Version>,
 ) -> Result<Item, Failure> {
-    let path = format!("/v1/topics/{name}");
-    let found = look(client, &path)?;
-    let mut compared = document.clone();
-    // A contract without a version is the latest: what that is depends on whether one is to be made.
-    if let Some(contract) = &document.contract
+    let path = path(&["topics", name])?;
+    let found = client.find(&path)?;
+    if let Some(found) = &found
+        && found["partitions"] != document.partitions
+    {
+        let reason = format!(
+            "the topic has {} partitions and the file says {}: the number is fixed once a topic is made",
+            found["partitions"], document.partitions
+        );
+        return Err(wanted.error("topics", name, &reason));
+    }
+    // A contract without a version is the one in the file, even where the hub has later ones; where
+    // the file has none, it is the latest.
+    let mut document = document.clone();
+    if let Some(contract) = document.contract.as_mut()
         && !contract.contains('@')
     {
-        let changes = before
-            .iter()
-            .any(|item| item.kind == "contract" && item.name == *contract && item.act != Act::Keep);
-        if !changes {
-            compared.contract = latest(client, contract)?;
+        let number = match versions.get(contract.as_str()) {
+            Some(version) => Some(version.number),
+            None => listed(client, contract)?
+                .iter()
+                .filter_map(|version| version["version"].as_u64())
+                .max(),
+        };
+        if let Some(number) = number {
+            contract.push_str(&format!("@{number}"));
         }
     }
-    let (act, changes) = compare(found, &compared)?;
+    let (act, changes) = compare(found, &document)?;
     let document = serde_json::to_value(document).map_err(Failure::local)?;
     Ok(Item {
         kind: "topic",
@@ -166,21 +201,9 @@ fn topic(
     })
 }
 
-fn latest(client: &Client, contract: &str) -> Result<Option<String>, Failure> {
-    let found = look(client, &format!("/v1/contracts/{contract}/versions"))?;
-    let versions = found
-        .iter()
-        .flat_map(|found| found["versions"].as_array())
-        .flatten();
-    let latest = versions
-        .filter_map(|version| version["version"].as_u64())
-        .max();
-    Ok(latest.map(|version| format!("{contract}@{version}")))
-}
-
 fn route(client: &Client, name: &str, document: &RouteDocument) -> Result<Item, Failure> {
-    let path = format!("/v1/routes/{name}");
-    let (act, changes) = compare(look(client, &path)?, document)?;
+    let path = path(&["routes", name])?;
+    let (act, changes) = compare(client.find(&path)?, document)?;
     let document = serde_json::to_value(document).map_err(Failure::local)?;
     Ok(Item {
         kind: "route",
@@ -237,63 +260,12 @@ fn compare<T: Serialize + DeserializeOwned>(
     ))
 }
 
-/// Whether everything that the file's entries name is in the file or on the hub.
-fn check_references(client: &Client, wanted: &Wanted) -> Result<(), Failure> {
-    for (name, topic) in &wanted.topics {
-        if let Some(contract) = &topic.contract {
-            let (contract, version) = contract
-                .split_once('@')
-                .map_or((contract.as_str(), None), |(a, b)| (a, Some(b)));
-            let path = match version {
-                Some(version) => format!("/v1/contracts/{contract}/versions/{version}"),
-                None => format!("/v1/contracts/{contract}/versions"),
-            };
-            if !wanted.contracts.contains_key(contract) && look(client, &path)?.is_none() {
-                let reason = format!("contract {contract:?} is neither in the file nor on the hub");
-                return Err(wanted.error("topics", name, &reason));
-            }
-        }
-    }
-    for (name, route) in &wanted.routes {
-        for topic in [&route.from].into_iter().chain(&route.to) {
-            let known = wanted.topics.contains_key(topic.as_str());
-            if !known && look(client, &format!("/v1/topics/{topic}"))?.is_none() {
-                let reason = format!("topic {topic} is neither in the file nor on the hub");
-                return Err(wanted.error("routes", name, &reason));
-            }
-        }
-        for step in &route.steps {
-            let Some((plugin, version)) = step.plugin.split_once('@') else {
-                let reason = format!(
-                    "plugin {:?} has no version; write name@version",
-                    step.plugin
-                );
-                return Err(wanted.error("routes", name, &reason));
-            };
-            let known = wanted
-                .plugins
-                .get(plugin)
-                .is_some_and(|file| file.version == version);
-            if !known
-                && look(client, &format!("/v1/plugins/{plugin}/versions/{version}"))?.is_none()
-            {
-                let reason = format!(
-                    "plugin {} is neither in the file nor on the hub",
-                    step.plugin
-                );
-                return Err(wanted.error("routes", name, &reason));
-            }
-        }
-    }
-    Ok(())
-}
-
 impl Item {
     /// Makes the change.
     pub(super) fn carry_out(&self, client: &Client) -> Result<(), Failure> {
         match &self.call {
             Call::Contract(definition) => {
-                client.post(&format!("/v1/contracts/{}/versions", self.name), definition)
+                client.post(&path(&["contracts", &self.name, "versions"])?, definition)
             }
             Call::Plugin(bytes) => plugins::push(client, &self.name, bytes.clone()),
             Call::Put { path, document } => client.put(path, document),
