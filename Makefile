@@ -47,7 +47,7 @@ bench: guests build
 	target/release/sandbar bench --concurrency 1 --events 50000
 
 soak: guests build
-	SANDBAR_KILLS=1000 cargo test --release -p sandbar-tests --test kill9 -- --nocapture
+	SANDBAR_KILLS=1000 cargo test --release -p sandbar-tests --test durability kill -- --nocapture
 
 clean:
 	cargo clean

@@ -1,1 +1,7 @@
-//! x
+//! Events in and out over HTTP, contracts, and everything that must be refused.
+#![allow(clippy::unwrap_used)]
+
+mod contracts;
+mod publish;
+mod read;
+mod refused;

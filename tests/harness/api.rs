@@ -7,7 +7,6 @@ use crate::{Answer, Hub, Publish, WATCHDOG};
 
 impl Hub {
     /// A request to `path`, which starts with `/`.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url()))
     }
@@ -21,7 +20,10 @@ impl Hub {
 
     /// # Errors
     /// When no whole answer comes.
-    pub async fn try_send(&self, request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
+    pub async fn try_send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Answer, reqwest::Error> {
         Answer::read(request.send().await?).await
     }
 
@@ -30,11 +32,13 @@ impl Hub {
     }
 
     pub async fn put(&self, path: &str, document: Value) -> Answer {
-        self.send(self.request(Method::PUT, path).json(&document)).await
+        self.send(self.request(Method::PUT, path).json(&document))
+            .await
     }
 
     pub async fn post(&self, path: &str, document: Value) -> Answer {
-        self.send(self.request(Method::POST, path).json(&document)).await
+        self.send(self.request(Method::POST, path).json(&document))
+            .await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
@@ -43,30 +47,44 @@ impl Hub {
 
     /// Makes a topic.
     pub async fn topic(&self, name: &str, document: Value) {
-        let _ = self.put(&format!("/v1/topics/{name}"), document).await.expect(201);
+        let _ = self
+            .put(&format!("/v1/topics/{name}"), document)
+            .await
+            .expect(201);
     }
 
     /// Registers a contract whose schema holds for every event; gives the version.
     pub async fn contract(&self, name: &str, schema: Value) -> u64 {
         let path = format!("/v1/contracts/{name}/versions");
-        let answer = self.post(&path, json!({ "schema": schema })).await.expect(201);
+        let answer = self
+            .post(&path, json!({ "schema": schema }))
+            .await
+            .expect(201);
         answer["version"].as_u64().expect("a version is a number")
     }
 
     pub async fn upload(&self, name: &str, version: &str, bytes: Vec<u8>) -> Answer {
         let path = format!("/v1/plugins/{name}/versions/{version}");
-        let request = self.request(Method::PUT, &path).header("content-type", "application/wasm");
+        let request = self
+            .request(Method::PUT, &path)
+            .header("content-type", "application/wasm");
         self.send(request.body(bytes)).await
     }
 
     /// Uploads the guest that does what payloads say, as `mapper@1`.
     pub async fn mapper(&self) {
-        let _ = self.upload("mapper", "1", crate::guest("guest-mapper")).await.expect(201);
+        let _ = self
+            .upload("mapper", "1", crate::guest("guest-mapper"))
+            .await
+            .expect(201);
     }
 
     /// Makes a route.
     pub async fn route(&self, name: &str, document: Value) {
-        let _ = self.put(&format!("/v1/routes/{name}"), document).await.expect(201);
+        let _ = self
+            .put(&format!("/v1/routes/{name}"), document)
+            .await
+            .expect(201);
     }
 
     pub async fn publish(&self, topic: &str, publish: Publish) -> Answer {
@@ -75,7 +93,11 @@ impl Hub {
 
     /// # Errors
     /// When no whole answer comes.
-    pub async fn try_publish(&self, topic: &str, publish: Publish) -> Result<Answer, reqwest::Error> {
+    pub async fn try_publish(
+        &self,
+        topic: &str,
+        publish: Publish,
+    ) -> Result<Answer, reqwest::Error> {
         self.try_send(publish.onto(self.publication(topic))).await
     }
 
@@ -85,22 +107,36 @@ impl Hub {
 
     /// Publishes a batch that must be taken; gives `accepted`.
     pub async fn accepted(&self, topic: &str, events: &[Value]) -> Vec<Value> {
-        let answer = self.publish(topic, Publish::batch(events)).await.expect(200);
-        answer["accepted"].as_array().expect("accepted is a list").clone()
+        let answer = self
+            .publish(topic, Publish::batch(events))
+            .await
+            .expect(200);
+        answer["accepted"]
+            .as_array()
+            .expect("accepted is a list")
+            .clone()
     }
 
     /// The next offset of a partition.
     pub async fn tail(&self, topic: &str, partition: u32) -> u64 {
         let document = self.get(&format!("/v1/topics/{topic}")).await.expect(200);
         let state = &document["state"]["partitions"][partition as usize];
-        state["tail"].as_u64().unwrap_or_else(|| panic!("a partition has a tail: {document}"))
+        state["tail"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("a partition has a tail: {document}"))
     }
 
     /// The next offsets of all partitions together.
     pub async fn stored(&self, topic: &str) -> u64 {
         let document = self.get(&format!("/v1/topics/{topic}")).await.expect(200);
-        let partitions = document["state"]["partitions"].as_array().expect("partitions").clone();
-        partitions.iter().map(|one| one["tail"].as_u64().expect("a tail")).sum()
+        let partitions = document["state"]["partitions"]
+            .as_array()
+            .expect("partitions")
+            .clone();
+        partitions
+            .iter()
+            .map(|one| one["tail"].as_u64().expect("a tail"))
+            .sum()
     }
 
     /// All events of a partition that are there now.
@@ -109,11 +145,15 @@ impl Hub {
         let mut events = Vec::new();
         let mut at = "earliest".to_owned();
         loop {
-            let path = format!("/v1/topics/{topic}/events?partition={partition}&offset={at}&limit=10000");
+            let path =
+                format!("/v1/topics/{topic}/events?partition={partition}&offset={at}&limit=10000");
             let answer = self.get(&path).await;
             let page = answer.expect(200);
             events.extend(page.as_array().expect("a batch").iter().cloned());
-            at = answer.header("sandbar-next-offset").expect("the next offset").to_owned();
+            at = answer
+                .header("sandbar-next-offset")
+                .expect("the next offset")
+                .to_owned();
             if at.parse::<u64>().expect("an offset") >= tail {
                 return events;
             }
@@ -126,11 +166,16 @@ impl Hub {
             let mut events = Vec::new();
             let mut at = "earliest".to_owned();
             while events.len() < count {
-                let path = format!("/v1/topics/{topic}/events?partition={partition}&offset={at}&limit=10000&wait=5");
+                let path = format!(
+                    "/v1/topics/{topic}/events?partition={partition}&offset={at}&limit=10000&wait=5"
+                );
                 let answer = self.get(&path).await;
                 let page = answer.expect(200);
                 events.extend(page.as_array().expect("a batch").iter().cloned());
-                at = answer.header("sandbar-next-offset").expect("the next offset").to_owned();
+                at = answer
+                    .header("sandbar-next-offset")
+                    .expect("the next offset")
+                    .to_owned();
             }
             events
         };
@@ -146,8 +191,17 @@ impl Hub {
         let mut letters = Vec::new();
         let mut after = String::new();
         loop {
-            let page = self.get(&format!("/v1/dead-letters?limit=1000&{query}{after}")).await.expect(200);
-            letters.extend(page["dead_letters"].as_array().expect("a list").iter().cloned());
+            let page = self
+                .get(&format!("/v1/dead-letters?limit=1000&{query}{after}"))
+                .await
+                .expect(200);
+            letters.extend(
+                page["dead_letters"]
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .cloned(),
+            );
             match page["next"].as_str() {
                 Some(next) => after = format!("&after={next}"),
                 None => return letters,
@@ -176,7 +230,9 @@ impl Hub {
 
     /// Waits until there is an event at `offset`, at most so many seconds.
     pub async fn wait_at(&self, topic: &str, partition: u32, offset: u64, seconds: f64) {
-        let path = format!("/v1/topics/{topic}/events?partition={partition}&offset={offset}&limit=1&wait={seconds}");
+        let path = format!(
+            "/v1/topics/{topic}/events?partition={partition}&offset={offset}&limit=1&wait={seconds}"
+        );
         let answer = self.get(&path).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
@@ -191,20 +247,31 @@ impl Hub {
         self.route_until(route, "is behind", |status| {
             let partitions = status["partitions"].as_array().expect("partitions");
             !partitions.is_empty()
-                && partitions.iter().all(|one| one["lag"] == 0 && one["waiting"] == 0)
+                && partitions
+                    .iter()
+                    .all(|one| one["lag"] == 0 && one["waiting"] == 0)
         })
         .await
     }
 
     /// Waits until the status of a route is as wanted; gives it.
-    pub async fn route_until(&self, route: &str, otherwise: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn route_until(
+        &self,
+        route: &str,
+        otherwise: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let begin = std::time::Instant::now();
         loop {
             let status = self.route_status(route).await;
             if wanted(&status) {
                 return status;
             }
-            assert!(begin.elapsed() < WATCHDOG, "route {route} {otherwise}: {status}\n{}", self.log());
+            assert!(
+                begin.elapsed() < WATCHDOG,
+                "route {route} {otherwise}: {status}\n{}",
+                self.log()
+            );
             // Nothing tells of a status; a dead letter or a moment ends the wait.
             let tail = self.tail("sandbar.dead-letters", 0).await;
             self.wait_at("sandbar.dead-letters", 0, tail, 0.05).await;

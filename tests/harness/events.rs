@@ -31,7 +31,11 @@ pub struct Publish {
 impl Publish {
     #[must_use]
     pub fn raw(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self { content_type: content_type.to_owned(), body: body.into(), headers: Vec::new() }
+        Self {
+            content_type: content_type.to_owned(),
+            body: body.into(),
+            headers: Vec::new(),
+        }
     }
 
     #[must_use]
@@ -41,7 +45,10 @@ impl Publish {
 
     #[must_use]
     pub fn batch(events: &[Value]) -> Self {
-        Self::raw("application/cloudevents-batch+json", json!(events).to_string())
+        Self::raw(
+            "application/cloudevents-batch+json",
+            json!(events).to_string(),
+        )
     }
 
     #[must_use]

@@ -14,7 +14,11 @@ pub fn guest(name: &str) -> Vec<u8> {
 #[must_use]
 pub fn variant(name: &str, word: &str) -> Vec<u8> {
     let mut bytes = guest(name);
-    let section = [&[u8::try_from(word.len()).expect("a short word")], word.as_bytes()].concat();
+    let section = [
+        &[u8::try_from(word.len()).expect("a short word")],
+        word.as_bytes(),
+    ]
+    .concat();
     bytes.push(0);
     bytes.push(u8::try_from(section.len()).expect("a short word"));
     bytes.extend(section);

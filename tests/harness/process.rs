@@ -36,16 +36,26 @@ pub struct Hub {
 #[must_use]
 pub fn repository() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().expect("tests/ lies in the repository").to_owned()
+    tests
+        .parent()
+        .expect("tests/ lies in the repository")
+        .to_owned()
 }
 
 /// The built hub, beside the test that runs.
 #[must_use]
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
-    let profile = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps");
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in target/<profile>/deps");
     let binary = profile.join("sandbar");
-    assert!(binary.is_file(), "{} is missing; run `cargo build --release`", binary.display());
+    assert!(
+        binary.is_file(),
+        "{} is missing; run `cargo build --release`",
+        binary.display()
+    );
     binary
 }
 
@@ -74,7 +84,7 @@ impl Hub {
     /// # Errors
     /// What the hub wrote, when it ended instead of becoming ready.
     pub async fn try_start_on(folder: &Path, options: Options) -> Result<Self, String> {
-        let spawned = spawn(folder, &options);
+        let mut spawned = spawn(folder, &options);
         let Some(url) = spawned.url() else {
             let mut child = spawned.child;
             let status = child.wait().expect("a child can be waited for");
@@ -94,7 +104,12 @@ impl Hub {
             http,
         };
         let ready = hub.get("/readyz").await;
-        assert_eq!(ready.status, 200, "it listens but is not ready: {ready:?}\n{}", hub.log());
+        assert_eq!(
+            ready.status,
+            200,
+            "it listens but is not ready: {ready:?}\n{}",
+            hub.log()
+        );
         Ok(hub)
     }
 
@@ -109,7 +124,7 @@ impl Hub {
         &self.folder
     }
 
-    /// What it wrote to standard error so far, over all restarts.
+    /// What it wrote to standard error since it was last started.
     #[must_use]
     pub fn log(&self) -> String {
         text(&self.log)
@@ -139,7 +154,11 @@ impl Hub {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
                 return status;
             }
-            assert!(begin.elapsed() < WATCHDOG, "the hub does not end:\n{}", self.log());
+            assert!(
+                begin.elapsed() < WATCHDOG,
+                "the hub does not end:\n{}",
+                self.log()
+            );
             std::thread::yield_now();
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
@@ -154,16 +173,21 @@ impl Hub {
     /// Starts again on the same folder, after [`Hub::kill`] or [`Hub::stop`].
     pub async fn restart(&mut self) {
         if let Err(reason) = self.try_restart().await {
-            panic!("the hub did not start again: {reason}\nbefore:\n{}", self.log());
+            panic!(
+                "the hub did not start again: {reason}\nbefore:\n{}",
+                self.log()
+            );
         }
     }
 
     /// # Errors
     /// What the hub wrote, when it ended instead of becoming ready.
     pub async fn try_restart(&mut self) -> Result<(), String> {
-        let fresh = Self::try_start_on(&self.folder, self.options.clone()).await?;
-        let temporary = self.temporary.take();
-        *self = Self { temporary, ..fresh.into_parts() };
+        let mut fresh = Self::try_start_on(&self.folder, self.options.clone()).await?;
+        // The one that ended goes with `fresh`.
+        std::mem::swap(&mut self.child, &mut fresh.child);
+        self.url.clone_from(&fresh.url);
+        self.log = fresh.log.clone();
         Ok(())
     }
 
@@ -173,21 +197,6 @@ impl Hub {
         std::thread::sleep(delay);
         let _ = spawned.child.kill();
         spawned.child.wait().expect("a child can be waited for");
-    }
-
-    fn into_parts(mut self) -> Self {
-        // A hub kills its process when dropped; the moved one must not.
-        let placeholder = Command::new("true").spawn().expect("`true` runs");
-        let child = std::mem::replace(&mut self.child, placeholder);
-        Self {
-            child,
-            url: self.url.clone(),
-            folder: self.folder.clone(),
-            temporary: self.temporary.take(),
-            options: self.options.clone(),
-            log: self.log.clone(),
-            http: self.http.clone(),
-        }
     }
 }
 
@@ -208,20 +217,31 @@ struct Spawned {
 
 impl Spawned {
     /// The address it tells; none when it ends before.
-    fn url(&self) -> Option<String> {
-        let line = self
-            .first_line
-            .recv_timeout(WATCHDOG)
-            .unwrap_or_else(|_| panic!("the hub says nothing:\n{}", text(&self.log)))?;
-        let url = line.strip_prefix("sandbar listening on ");
-        Some(url.unwrap_or_else(|| panic!("unexpected first line {line:?}")).trim().to_owned())
+    fn url(&mut self) -> Option<String> {
+        let Ok(line) = self.first_line.recv_timeout(WATCHDOG) else {
+            let _ = self.child.kill();
+            panic!("the hub says nothing:\n{}", text(&self.log));
+        };
+        let line = line?;
+        let Some(url) = line.strip_prefix("sandbar listening on ") else {
+            let _ = self.child.kill();
+            panic!("unexpected first line {line:?}");
+        };
+        Some(url.trim().to_owned())
     }
 }
 
 fn spawn(folder: &Path, options: &Options) -> Spawned {
     let mut command = Command::new(binary());
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+            "--data",
+        ])
         .arg(folder)
         .args(&options.arguments)
         .env_remove("SANDBAR_DATA")
@@ -248,7 +268,11 @@ fn spawn(folder: &Path, options: &Options) -> Spawned {
             kept.push('\n');
         }
     });
-    Spawned { child, first_line, log }
+    Spawned {
+        child,
+        first_line,
+        log,
+    }
 }
 
 fn text(log: &Mutex<String>) -> String {
@@ -256,8 +280,13 @@ fn text(log: &Mutex<String>) -> String {
 }
 
 fn signal(name: &str, process: u32) {
-    let sent = Command::new("kill").args([name, &process.to_string()]).status();
-    assert!(sent.expect("`kill` runs").success(), "the signal reaches process {process}");
+    let sent = Command::new("kill")
+        .args([name, &process.to_string()])
+        .status();
+    assert!(
+        sent.expect("`kill` runs").success(),
+        "the signal reaches process {process}"
+    );
 }
 
 /// Runs `sandbar` with arguments with which it must not stay up; answers with what it wrote to
@@ -285,7 +314,10 @@ pub fn run_to_failure(arguments: &[&str]) -> String {
     let mut written = String::new();
     let mut stderr = child.stderr.take().expect("stderr is piped");
     stderr.read_to_string(&mut written).expect("stderr is text");
-    assert!(!status.success(), "sandbar {arguments:?} ended with success: {written}");
+    assert!(
+        !status.success(),
+        "sandbar {arguments:?} ended with success: {written}"
+    );
     assert_eq!(status.code(), Some(1), "a refusal, no crash: {written}");
     written
 }

@@ -1,1 +1,8 @@
-//! x
+//! What the hub shows of itself: documents, metrics, the command line; and that the CloudEvents SDKs
+//! of other languages understand it.
+#![allow(clippy::unwrap_used)]
+
+mod cli;
+mod clients;
+mod metrics;
+mod openapi;

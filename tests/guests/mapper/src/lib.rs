@@ -1,6 +1,6 @@
 //! Does with each event what its payload says, so that a test decides by publishing.
 //!
-//! The payload is an object; `do` is one of the words of [`transform`], and emits when it is
+//! The payload is an object; `do` is one of the words of `transform`, and emits when it is
 //! absent. With `at` only the step whose config has that `stamp` obeys; other steps pass the event
 //! on. What is emitted is the payload with `trail` (the stamps that it went through), `copy` and
 //! `target` added.
@@ -42,7 +42,10 @@ fn transform(event: &Event<'_>, config: &Option<Config>) -> Result<Verdict, Prob
         "drop" => Ok(Verdict::drop(reason)),
         "reject" => Ok(Verdict::reject(reason.as_str())),
         "retry" => {
-            let times = payload.get("times").and_then(Value::as_u64).unwrap_or(u64::MAX);
+            let times = payload
+                .get("times")
+                .and_then(Value::as_u64)
+                .unwrap_or(u64::MAX);
             let seen = SEEN.with_borrow_mut(|seen| {
                 let count = seen.entry(event.id().to_owned()).or_default();
                 *count += 1;
@@ -64,8 +67,10 @@ fn transform(event: &Event<'_>, config: &Option<Config>) -> Result<Verdict, Prob
                 std::hint::black_box(&hoard);
             }
         }
-        "swell" => Ok(Verdict::emit(Output::inherit().data(vec![b'x'; 32 << 20]))),
-        other => Ok(Verdict::reject(format!("{other} is nothing to do").as_str())),
+        "swell" => Ok(Verdict::emit(Output::inherit().data(vec![b'x'; 4 << 20]))),
+        other => Ok(Verdict::reject(
+            format!("{other} is nothing to do").as_str(),
+        )),
     }
 }
 

@@ -20,40 +20,94 @@ struct Message {
 }
 
 fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
-    let name = event.r#type().strip_prefix("com.github.").unwrap_or(event.r#type());
+    let name = event
+        .r#type()
+        .strip_prefix("com.github.")
+        .unwrap_or(event.r#type());
     let payload: Value = event.json()?;
     let author = text(&payload, "/sender/login");
-    let one = |words: String, pointer: &str| Ok(vec![(words, author.clone(), "info", optional(&payload, pointer))]);
-    let warn = |words: String, pointer: &str| Ok(vec![(words, author.clone(), "warning", optional(&payload, pointer))]);
+    let one = |words: String, pointer: &str| {
+        Ok(vec![(
+            words,
+            author.clone(),
+            "info",
+            optional(&payload, pointer),
+        )])
+    };
+    let warn = |words: String, pointer: &str| {
+        Ok(vec![(
+            words,
+            author.clone(),
+            "warning",
+            optional(&payload, pointer),
+        )])
+    };
     let at = |pointer: &str| text(&payload, pointer);
     let lines: Result<Vec<Line>, &str> = match name {
         "push" => commits(&payload),
-        "issues.opened" | "issues.closed" | "issues.reopened" => {
-            one(format!("issue #{} {}: {}", at("/issue/number"), at("/action"), at("/issue/title")), "/issue/html_url")
-        }
+        "issues.opened" | "issues.closed" | "issues.reopened" => one(
+            format!(
+                "issue #{} {}: {}",
+                at("/issue/number"),
+                at("/action"),
+                at("/issue/title")
+            ),
+            "/issue/html_url",
+        ),
         "pull_request.opened" | "pull_request.closed" | "pull_request.reopened" => one(
-            format!("change #{} {}: {}", at("/pull_request/number"), at("/action"), at("/pull_request/title")),
+            format!(
+                "change #{} {}: {}",
+                at("/pull_request/number"),
+                at("/action"),
+                at("/pull_request/title")
+            ),
             "/pull_request/html_url",
         ),
-        "issue_comment.created" => {
-            one(format!("comment on #{}: {}", at("/issue/number"), at("/comment/body")), "/comment/html_url")
-        }
+        "issue_comment.created" => one(
+            format!(
+                "comment on #{}: {}",
+                at("/issue/number"),
+                at("/comment/body")
+            ),
+            "/comment/html_url",
+        ),
         "pull_request_review.submitted" => one(
-            format!("review of #{}: {}", at("/pull_request/number"), at("/review/state")),
+            format!(
+                "review of #{}: {}",
+                at("/pull_request/number"),
+                at("/review/state")
+            ),
             "/review/html_url",
         ),
-        "release.published" => one(format!("release {}", at("/release/tag_name")), "/release/html_url"),
+        "release.published" => one(
+            format!("release {}", at("/release/tag_name")),
+            "/release/html_url",
+        ),
         "check_run.completed" => match at("/check_run/conclusion").as_str() {
             "success" => Err("a check that succeeded"),
-            conclusion => warn(format!("check {}: {conclusion}", at("/check_run/name")), "/check_run/html_url"),
+            conclusion => warn(
+                format!("check {}: {conclusion}", at("/check_run/name")),
+                "/check_run/html_url",
+            ),
         },
         "workflow_run.completed" => match at("/workflow_run/conclusion").as_str() {
             "success" => Err("a workflow that succeeded"),
-            conclusion => warn(format!("workflow {}: {conclusion}", at("/workflow_run/name")), "/workflow_run/html_url"),
+            conclusion => warn(
+                format!("workflow {}: {conclusion}", at("/workflow_run/name")),
+                "/workflow_run/html_url",
+            ),
         },
         "star.created" => one("a star".to_owned(), "/repository/html_url"),
-        "fork" => one(format!("forked to {}", at("/forkee/full_name")), "/forkee/html_url"),
-        _ => return Ok(Verdict::drop(format!("not for the chat: {}", name.split('.').next().unwrap_or(name)))),
+        "fork" => one(
+            format!("forked to {}", at("/forkee/full_name")),
+            "/forkee/html_url",
+        ),
+        _ => {
+            return Ok(Verdict::drop(format!(
+                "not for the chat: {}",
+                name.split('.').next().unwrap_or(name)
+            )));
+        }
     };
     let lines = match lines {
         Ok(lines) => lines,
@@ -63,9 +117,25 @@ fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
     let channel = format!("#{}", repository.rsplit('/').next().unwrap_or("general"));
     let mut outputs = Vec::with_capacity(lines.len());
     for (words, author, level, url) in lines {
-        let text: String = words.lines().next().unwrap_or_default().chars().take(LONGEST).collect();
-        let message = Message { channel: channel.clone(), text, author, level, url };
-        outputs.push(Output::json(&message)?.r#type("chat.message").subject(repository.clone()));
+        let text: String = words
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(LONGEST)
+            .collect();
+        let message = Message {
+            channel: channel.clone(),
+            text,
+            author,
+            level,
+            url,
+        };
+        outputs.push(
+            Output::json(&message)?
+                .r#type("chat.message")
+                .subject(repository.clone()),
+        );
     }
     Ok(Verdict::emit_all(outputs))
 }
@@ -74,12 +144,19 @@ fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
 type Line = (String, String, &'static str, Option<String>);
 
 fn commits(payload: &Value) -> Result<Vec<Line>, &'static str> {
-    let commits = payload["commits"].as_array().filter(|commits| !commits.is_empty());
+    let commits = payload["commits"]
+        .as_array()
+        .filter(|commits| !commits.is_empty());
     let commits = commits.ok_or("a push without commits")?;
     let line = |commit: &Value| {
         let id: String = text(commit, "/id").chars().take(7).collect();
         let words = format!("commit {id}: {}", text(commit, "/message"));
-        (words, text(commit, "/author/name"), "info", optional(commit, "/url"))
+        (
+            words,
+            text(commit, "/author/name"),
+            "info",
+            optional(commit, "/url"),
+        )
     };
     Ok(commits.iter().map(line).collect())
 }
@@ -116,7 +193,11 @@ mod tests {
             ]
         });
         let verdict = Sample::new("com.github.push").json(&payload).run(transform);
-        let texts: Vec<Value> = verdict.outputs().iter().map(|output| output.json_value()).collect();
+        let texts: Vec<Value> = verdict
+            .outputs()
+            .iter()
+            .map(|output| output.json_value())
+            .collect();
         assert_eq!(texts.len(), 2);
         assert_eq!(texts[0]["text"], "commit 0123456: Stop the leak");
         assert_eq!(texts[1]["author"], "Bob");
@@ -125,9 +206,13 @@ mod tests {
 
     #[test]
     fn an_empty_push_and_what_nobody_wants_to_read_are_dropped() {
-        let empty = Sample::new("com.github.push").json(&json!({"commits": []})).run(transform);
+        let empty = Sample::new("com.github.push")
+            .json(&json!({"commits": []}))
+            .run(transform);
         assert_eq!(empty.dropped(), Some("a push without commits"));
-        let label = Sample::new("com.github.label.created").json(&json!({})).run(transform);
+        let label = Sample::new("com.github.label.created")
+            .json(&json!({}))
+            .run(transform);
         assert_eq!(label.dropped(), Some("not for the chat: label"));
     }
 
@@ -138,10 +223,15 @@ mod tests {
                 "repository": {"full_name": "octo/boat"}, "sender": {"login": "ada"},
                 "check_run": {"name": "build", "conclusion": conclusion, "html_url": "https://example.com"}
             });
-            Sample::new("com.github.check_run.completed").json(&payload).run(transform)
+            Sample::new("com.github.check_run.completed")
+                .json(&payload)
+                .run(transform)
         };
         let failed: Value = check("failure").outputs()[0].json_value();
-        assert_eq!((failed["level"].as_str(), failed["text"].as_str()), (Some("warning"), Some("check build: failure")));
+        assert_eq!(
+            (failed["level"].as_str(), failed["text"].as_str()),
+            (Some("warning"), Some("check build: failure"))
+        );
         assert_eq!(check("success").dropped(), Some("a check that succeeded"));
     }
 }

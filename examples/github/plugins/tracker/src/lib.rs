@@ -80,13 +80,19 @@ fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
     };
     let payload: Payload = event.json()?;
     if payload.action == "transferred" {
-        return Ok(Verdict::reject("the issue went to a repository that the event does not name"));
+        return Ok(Verdict::reject(
+            "the issue went to a repository that the event does not name",
+        ));
     }
     let Some(item) = payload.issue.or(payload.pull_request) else {
-        return Ok(Verdict::reject("there is neither an issue nor a pull request in it"));
+        return Ok(Verdict::reject(
+            "there is neither an issue nor a pull request in it",
+        ));
     };
     let Some(state) = state(&payload.action, &item) else {
-        return Ok(Verdict::reject("the issue in it is only a part of one: it has no state"));
+        return Ok(Verdict::reject(
+            "the issue in it is only a part of one: it has no state",
+        ));
     };
     let what = match payload.action.as_str() {
         "opened" | "reopened" => "opened",
@@ -155,7 +161,9 @@ mod tests {
 
     #[test]
     fn an_issue_becomes_a_work_item_with_a_key() {
-        let verdict = Sample::new("com.github.issues.labeled").json(&issue()).run(transform);
+        let verdict = Sample::new("com.github.issues.labeled")
+            .json(&issue())
+            .run(transform);
         let output = &verdict.outputs()[0];
         assert_eq!(output.attribute("type"), Some("tracker.work-item.changed"));
         assert_eq!(output.attribute("subject"), Some("octo/boat#7"));
@@ -167,7 +175,9 @@ mod tests {
 
     #[test]
     fn what_is_no_work_item_is_dropped_with_a_reason() {
-        let verdict = Sample::new("com.github.star.created").json(&json!({})).run(transform);
+        let verdict = Sample::new("com.github.star.created")
+            .json(&json!({}))
+            .run(transform);
         assert_eq!(verdict.dropped(), Some("not a work item: star"));
     }
 
@@ -175,22 +185,30 @@ mod tests {
     fn a_transferred_issue_is_rejected() {
         let mut payload = issue();
         payload["action"] = "transferred".into();
-        let verdict = Sample::new("com.github.issues.transferred").json(&payload).run(transform);
+        let verdict = Sample::new("com.github.issues.transferred")
+            .json(&payload)
+            .run(transform);
         assert!(verdict.rejected().is_some());
     }
 
     #[test]
     fn an_issue_without_a_state_is_rejected() {
         let mut payload = issue();
-        payload["issue"].as_object_mut().map(|issue| issue.remove("state"));
-        let verdict = Sample::new("com.github.issues.locked").json(&payload).run(transform);
+        payload["issue"]
+            .as_object_mut()
+            .map(|issue| issue.remove("state"));
+        let verdict = Sample::new("com.github.issues.locked")
+            .json(&payload)
+            .run(transform);
         assert!(verdict.rejected().is_some());
     }
 
     #[test]
     fn a_payload_without_an_issue_is_rejected() {
         let payload = json!({"action": "opened", "repository": {"full_name": "octo/boat"}});
-        let verdict = Sample::new("com.github.issues.opened").json(&payload).run(transform);
+        let verdict = Sample::new("com.github.issues.opened")
+            .json(&payload)
+            .run(transform);
         assert!(verdict.rejected().is_some());
     }
 }
