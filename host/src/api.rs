@@ -17,7 +17,7 @@ mod topics;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{Router, middleware};
 use tower_http::{catch_panic::CatchPanicLayer, decompression::RequestDecompressionLayer};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -50,11 +50,7 @@ type Shared = axum::extract::State<Arc<Hub>>;
 )]
 struct Document;
 
-fn described(max_plugin_bytes: usize) -> OpenApiRouter<Arc<Hub>> {
-    // Plugins may be larger than other bodies.
-    let uploads = OpenApiRouter::new()
-        .routes(routes!(plugins::upload, plugins::get, plugins::delete))
-        .layer(DefaultBodyLimit::max(max_plugin_bytes));
+fn described() -> OpenApiRouter<Arc<Hub>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(topics::list))
         .routes(routes!(topics::put, topics::get, topics::delete))
@@ -66,7 +62,7 @@ fn described(max_plugin_bytes: usize) -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(contracts::check))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::versions))
-        .merge(uploads)
+        .routes(routes!(plugins::upload, plugins::get, plugins::delete))
         .routes(routes!(plugins::try_out))
         .routes(routes!(routes::list))
         .routes(routes!(routes::put, routes::get, routes::delete))
@@ -83,7 +79,7 @@ fn described(max_plugin_bytes: usize) -> OpenApiRouter<Arc<Hub>> {
 /// The OpenAPI document as JSON, as served and as committed in `docs/openapi.json`.
 #[must_use]
 pub fn openapi() -> String {
-    let (_, document) = described(0).split_for_parts();
+    let (_, document) = described().split_for_parts();
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
@@ -91,8 +87,7 @@ pub fn openapi() -> String {
 
 /// The whole API over a hub.
 pub fn router(hub: Arc<Hub>) -> Router {
-    let (router, _) = described(hub.config.api.max_plugin_bytes).split_for_parts();
-    let max_body = hub.config.api.max_body_bytes;
+    let (router, _) = described().split_for_parts();
     router
         .route(
             "/openapi.json",
@@ -106,7 +101,6 @@ pub fn router(hub: Arc<Hub>) -> Router {
             system::count_request,
         ))
         .layer(middleware::from_fn(caller::establish))
-        .layer(DefaultBodyLimit::max(max_body))
         .layer(RequestDecompressionLayer::new())
         .layer(middleware::map_response(refusal::dress))
         .layer(CatchPanicLayer::custom(refusal::panicked))

@@ -123,6 +123,16 @@ impl Catalog {
     }
 }
 
+/// What a caller is told of an error of meta.
+fn storage(error: meta::Error) -> Problem {
+    match error {
+        meta::Error::Full { .. } => {
+            Problem::new(Code::StorageFull, error.to_string()).retry_after(5)
+        }
+        other => Problem::internal(other),
+    }
+}
+
 fn user_name(text: &str) -> Result<Name, Problem> {
     let name =
         Name::new(text).map_err(|error| Problem::new(Code::InvalidName, error.to_string()))?;

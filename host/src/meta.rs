@@ -79,6 +79,15 @@ pub enum Error {
         path.display()
     )]
     Unsynced { path: PathBuf, reason: String },
+    #[error(
+        "the disk of the meta store in {} has {free} bytes left; a change needs {needed}",
+        path.display()
+    )]
+    Full {
+        path: PathBuf,
+        free: u64,
+        needed: u64,
+    },
     #[error("record {key:?} of table {table} cannot be read: {reason}")]
     Record {
         table: &'static str,

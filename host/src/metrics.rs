@@ -356,7 +356,7 @@ impl Metrics {
             for (reason, count) in &reading.counts.dropped {
                 let labels = RouteReasonLabels {
                     route: route.clone(),
-                    reason: reason.clone(),
+                    reason: escaped(reason),
                 };
                 set(&self.dropped.get_or_create(&labels), *count);
             }
@@ -370,6 +370,14 @@ impl Metrics {
             }
         }
     }
+}
+
+/// A label's value as the text format wants it; the library writes it as it is.
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 fn signed(value: u64) -> i64 {

@@ -120,7 +120,7 @@ codes! {
     BodyTooLarge "body-too-large" 413 "The body is too large" "Send smaller batches, or start the hub with a higher --max-body-bytes.";
     EventTooLarge "event-too-large" 413 "An event is too large for its topic" "Send smaller events, or raise max_event_bytes of the topic.";
     ReadOnlyTopic "read-only-topic" 403 "The topic is written by the hub alone" "Publish to a topic of your own.";
-    StorageFull "storage-full" 507 "The disk is full" "Nothing was stored. Make room (or shorten the retention of a topic), then send again; reading goes on meanwhile.";
+    StorageFull "storage-full" 507 "The disk is full" "Nothing was stored. Make room on the disk of the data folder, then send again; reading goes on meanwhile.";
     LogStopped "log-stopped" 503 "The partition cannot be written" "Nothing was stored. See the detail; 'sandbar log verify' and 'sandbar log repair' handle damage, a restart handles a failed sync.";
     Stopping "stopping" 503 "The hub is shutting down" "Nothing was stored. Send again when it is back.";
     Busy "busy" 503 "The hub has too much to do" "Nothing was stored. Send again after the time in Retry-After.";

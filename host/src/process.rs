@@ -31,6 +31,7 @@ mod work;
 pub use checkpoint::Checkpoints;
 pub use dead_letter::DeadLetter;
 pub use lane::{Counts, RetryPolicy};
+pub use pipeline::cause_of;
 pub use resolved::{Resolved, Step as ResolvedStep};
 pub use step::{Cause, partition_of};
 pub use view::{Snapshot, State};
@@ -146,6 +147,7 @@ impl Processor {
                 source: source.clone(),
                 control: receiver.clone(),
                 view: view.clone(),
+                failing: false,
             };
             Lane {
                 source,

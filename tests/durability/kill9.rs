@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 const PUBLISHERS: u64 = 4;
 const KEYS: u64 = 5;
-const PARTITIONS: u32 = 3;
+const PARTITIONS: u32 = 4;
 /// Partitions of the two targets.
 const TARGETS: [(&str, u32); 2] = [("out.a", 2), ("out.b", 1)];
 
@@ -100,6 +100,7 @@ async fn killed_at_random_moments_it_keeps_every_promise() {
     let stored = check_source(&hub, &acknowledged).await;
     check_outputs(&hub, &stored).await;
     check_dead_letters(&hub, &stored).await;
+    publish_all_again(&hub, &acknowledged).await;
     assert!(hub.stop().success());
 }
 
@@ -184,6 +185,19 @@ async fn publish(shared: Arc<Shared>, publisher: u64, mut random: Rng) -> Vec<Ac
         }
     }
     kept
+}
+
+/// Everything that was acknowledged is known still, at the place that was answered first.
+async fn publish_all_again(hub: &Hub, acknowledged: &[Acknowledged]) {
+    for part in acknowledged.chunks(500) {
+        let events: Vec<Value> = part.iter().map(|(event, _, _)| event.clone()).collect();
+        let answers = hub.accepted("in", &events).await;
+        assert_eq!(answers.len(), part.len());
+        for ((event, partition, offset), answer) in part.iter().zip(&answers) {
+            let first = json!({"id": event["id"], "partition": partition, "offset": offset, "duplicate": true});
+            assert_eq!(*answer, first);
+        }
+    }
 }
 
 /// The `sequence`th event of a publisher: most are mapped to one or both targets, some are dropped,

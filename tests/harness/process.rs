@@ -42,9 +42,18 @@ pub fn repository() -> PathBuf {
         .to_owned()
 }
 
-/// The built hub, beside the test that runs.
+/// The built hub: what `SANDBAR_BIN` names, else the one beside the test that runs.
 #[must_use]
 pub fn binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("SANDBAR_BIN") {
+        let named = PathBuf::from(named);
+        assert!(
+            named.is_file(),
+            "SANDBAR_BIN names {}, and there is no such file",
+            named.display()
+        );
+        return named;
+    }
     let test = std::env::current_exe().expect("a test knows where it is");
     let profile = test
         .ancestors()

@@ -389,3 +389,53 @@ async fn routes_that_follow_each_other_make_a_chain() {
         assert_eq!(one["sandbarroute"], "second");
     }
 }
+
+#[tokio::test]
+async fn counts_stay_exact_over_kills_and_stops() {
+    let mut hub = Hub::start().await;
+    hub.topic("in", json!({"partitions": 4})).await;
+    hub.topic("out", json!({"partitions": 2})).await;
+    hub.mapper().await;
+    hub.route(
+        "r",
+        json!({"from": "in", "steps": [step("s")], "to": ["out"]}),
+    )
+    .await;
+    for round in 0..6_u64 {
+        let events: Vec<Value> = (0..400)
+            .map(|n| {
+                let data = match n % 4 {
+                    0 => json!({"do": "drop", "reason": "too old"}),
+                    1 => json!({"do": "reject"}),
+                    2 => json!({"copies": 2}),
+                    _ => json!({}),
+                };
+                json_event(&format!("{round}/{n}"), &format!("key {}", n / 4 % 9), data)
+            })
+            .collect();
+        hub.accepted("in", &events).await;
+        // While the route is at work, or as soon as it is through.
+        match round % 3 {
+            0 => hub.kill(),
+            1 => assert!(hub.stop().success()),
+            _ => {
+                hub.settled("r").await;
+                hub.kill();
+            }
+        }
+        hub.restart().await;
+    }
+    let counts = hub.settled("r").await["counts"].clone();
+    let wanted = [
+        ("read", json!(2400)),
+        ("emitted", json!({"out": 1800})),
+        ("dropped", json!({"too old": 600})),
+        ("rejected", json!(600)),
+        ("dead_letters", json!(600)),
+    ];
+    for (name, count) in wanted {
+        assert_eq!(counts[name], count, "{name}: {counts}");
+    }
+    assert_eq!(hub.stored("out").await, 1800);
+    assert_eq!(hub.dead_letters("route=r").await.len(), 600);
+}

@@ -119,7 +119,7 @@ async fn the_example_applies_twice() {
     let built = repository().join("examples/github/build/github-webhooks.schema.json");
     assert!(
         built.is_file(),
-        "{} is missing; run `npm ci && npm run setup` in examples/github",
+        "{} is missing; run `make clients`, or `make test`",
         built.display()
     );
     for _ in 0..2 {

@@ -77,7 +77,7 @@ async fn javascript() {
         "node",
         "cloudevents.mjs",
         &hub,
-        "run `npm ci --prefix tests/clients`",
+        "run `make clients`, or `make test`",
     );
     check(&shown, "/clients/javascript", "order 7");
 }
@@ -87,7 +87,7 @@ async fn python() {
     let hub = Hub::start().await;
     hub.topic("t", json!({})).await;
     let python = repository().join(".build/venv/bin/python");
-    let missing = "run `python3 -m venv .build/venv && .build/venv/bin/pip install -r tests/clients/requirements.txt`";
+    let missing = "run `make clients`, or `make test`";
     let shown = run(
         python.to_str().unwrap(),
         "cloudevents_python.py",

@@ -80,7 +80,7 @@ async fn the_document_is_valid() {
         .output()
         .unwrap_or_else(|error| {
             panic!(
-                "{}: {error}; run `python3 -m venv .build/venv && .build/venv/bin/pip install -r tests/clients/requirements.txt`",
+                "{}: {error}; run `make clients`, or `make test`",
                 python.display()
             )
         });

@@ -86,7 +86,8 @@ pub struct Usage {
     pub calls: u32,
     /// Time spent in the plugin, with starting instances.
     pub time: Duration,
-    /// Linear memory of the instance at the end, in bytes.
+    /// Linear memory of the instance at the end, or of the largest that was thrown away before, in
+    /// bytes.
     pub memory_bytes: usize,
     /// Instances started for this batch.
     pub instances_made: u32,

@@ -45,6 +45,8 @@ pub struct Runner {
     limits: Limits,
     instance: Option<Instance>,
     made: u32,
+    /// The most memory that an instance had which was thrown away during this batch.
+    discarded_memory: usize,
 }
 
 struct Instance {
@@ -81,6 +83,7 @@ impl Runner {
             limits,
             instance: None,
             made: 0,
+            discarded_memory: 0,
         };
         runner.instance = Some(runner.make()?);
         Ok(runner)
@@ -106,6 +109,7 @@ impl Runner {
     pub fn run(&mut self, batch: &Batch, targets: &[Name]) -> Answer {
         let started = Instant::now();
         self.made = 0;
+        self.discarded_memory = 0;
         self.recycle();
         let mut work = Work {
             batch,
@@ -125,7 +129,7 @@ impl Runner {
         let usage = Usage {
             calls: work.calls,
             time: started.elapsed(),
-            memory_bytes: self.memory_bytes(),
+            memory_bytes: self.memory_bytes().max(self.discarded_memory),
             instances_made: self.made,
         };
         work.answer(usage)
@@ -238,7 +242,9 @@ impl Runner {
         let raw: Raw = match called {
             Ok(raw) => raw,
             Err(error) => {
-                let fault = self.fault(&error, instance.store.data(), &logs, budget);
+                let state = instance.store.data();
+                let fault = self.fault(&error, state, &logs, budget);
+                self.discarded_memory = self.discarded_memory.max(state.memory_bytes);
                 return Attempt::Failed(Failed {
                     fault,
                     healthy: false,

@@ -1,34 +1,65 @@
 //! Bodies, queries and headers, taken out of requests with errors that name the place.
 
+use std::sync::Arc;
+
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, Query, Request, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    http::{HeaderMap, header, request::Parts},
 };
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
-use crate::problem::{Code, Place, Problem};
+use crate::{
+    hub::Hub,
+    problem::{Code, Place, Problem},
+};
 
 /// A whole body; refusals are problems.
 pub(super) struct Body(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for Body {
+impl FromRequest<Arc<Hub>> for Body {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Bytes::from_request(request, state)
-            .await
-            .map(Self)
-            .map_err(|rejection| body_refusal(&rejection))
+    async fn from_request(request: Request, hub: &Arc<Hub>) -> Result<Self, Problem> {
+        let limits = hub.config.api;
+        let limit = match request.headers().get(header::CONTENT_TYPE) {
+            Some(value) if value == "application/wasm" => limits.max_plugin_bytes,
+            _ => limits.max_body_bytes,
+        };
+        collect(request, limit).await.map(Self)
     }
 }
 
-fn body_refusal(rejection: &BytesRejection) -> Problem {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::BodyTooLarge, "the body is larger than the hub takes"),
-        _ => Problem::new(Code::MalformedBody, format!("the body cannot be read: {}", cause(rejection)))
-            .help("Check Content-Length and Content-Encoding (gzip and zstd are taken), and that the body is sent whole."),
+/// How much of a body that is too large is read and thrown away, in bytes: a client that is still
+/// sending would see a broken connection instead of the answer.
+const DRAINED: usize = 64 * 1024 * 1024;
+
+async fn collect(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let mut chunks = request.into_body().into_data_stream();
+    let mut whole = BytesMut::new();
+    let mut size = 0;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| unreadable(&error))?;
+        size += chunk.len();
+        if size <= limit {
+            whole.extend_from_slice(&chunk);
+        } else if size <= limit.saturating_add(DRAINED) {
+            whole = BytesMut::new();
+        } else {
+            break;
+        }
     }
+    if size <= limit {
+        return Ok(whole.freeze());
+    }
+    let detail = format!("the body has more than {limit} bytes, after decompression");
+    Err(Problem::new(Code::BodyTooLarge, detail))
+}
+
+fn unreadable(error: &axum::Error) -> Problem {
+    Problem::new(Code::MalformedBody, format!("the body cannot be read: {}", cause(error)))
+        .help("Check Content-Length and Content-Encoding (gzip and zstd are taken), and that the body is sent whole.")
 }
 
 /// The innermost error.
@@ -43,10 +74,10 @@ fn cause(error: &dyn std::error::Error) -> String {
 /// A JSON document.
 pub(super) struct Json<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Hub>> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &Arc<Hub>) -> Result<Self, Problem> {
         // Asked for on purpose: a page in a browser cannot send it across sites without asking first.
         require_json(request.headers())?;
         let Body(body) = Body::from_request(request, state).await?;

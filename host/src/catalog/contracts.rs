@@ -115,7 +115,7 @@ impl Catalog {
         self.tables
             .contracts
             .put(&bound.reference(), &record, meta::Durability::Sync)
-            .map_err(Problem::internal)?;
+            .map_err(super::storage)?;
         self.state_mut()
             .contracts
             .entry(name)
@@ -147,7 +147,7 @@ impl Catalog {
         self.tables
             .contracts
             .delete(&reference, meta::Durability::Sync)
-            .map_err(Problem::internal)?;
+            .map_err(super::storage)?;
         let mut state = self.state_mut();
         if let Some(versions) = state.contracts.get_mut(&bound.name) {
             versions.remove(&bound.version);

@@ -161,7 +161,7 @@ impl Catalog {
         self.tables
             .plugins
             .put(&record.reference(), &record, meta::Durability::Sync)
-            .map_err(Problem::internal)?;
+            .map_err(super::storage)?;
         let registered = RegisteredPlugin {
             record: record.clone(),
             plugin,
@@ -212,7 +212,7 @@ impl Catalog {
         self.tables
             .plugins
             .delete(&reference, meta::Durability::Sync)
-            .map_err(Problem::internal)?;
+            .map_err(super::storage)?;
         let mut state = self.state_mut();
         if let Some(versions) = state.plugins.get_mut(name) {
             versions.remove(version);

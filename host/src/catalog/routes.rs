@@ -136,7 +136,7 @@ impl Catalog {
         self.tables
             .routes
             .put(name.as_str(), &record, meta::Durability::Sync)
-            .map_err(Problem::internal)?;
+            .map_err(super::storage)?;
         self.state_mut().routes.insert(name.clone(), route);
         Ok(())
     }
@@ -149,7 +149,7 @@ impl Catalog {
         self.tables
             .routes
             .delete(name.as_str(), meta::Durability::Sync)
-            .map_err(Problem::internal)?;
+            .map_err(super::storage)?;
         self.state_mut().routes.remove(&name);
         Ok((name, route))
     }

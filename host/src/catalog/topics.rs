@@ -222,7 +222,7 @@ impl Catalog {
         self.tables
             .topics
             .put(name.as_str(), &record, meta::Durability::Sync)
-            .map_err(Problem::internal)?;
+            .map_err(super::storage)?;
         let mut state = self.state_mut();
         if let Some(topic) = state.topics.get(name) {
             *topic
@@ -275,7 +275,7 @@ impl Catalog {
         self.tables
             .topics
             .put(topic.name.as_str(), &record, meta::Durability::Sync)
-            .map_err(Problem::internal)?;
+            .map_err(super::storage)?;
         self.state_mut().topics.remove(&topic.name);
         self.finish_deletion(&topic.name)
     }
@@ -289,7 +289,7 @@ impl Catalog {
         self.tables
             .topics
             .delete(name.as_str(), meta::Durability::Sync)
-            .map_err(Problem::internal)
+            .map_err(super::storage)
     }
 }
 

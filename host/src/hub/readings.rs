@@ -89,7 +89,8 @@ impl Hub {
     pub fn partition_status(&self, partition: &PartitionId) -> String {
         match self.log.status(partition) {
             Ok(Status::Ok) => "ok".to_owned(),
-            Ok(Status::Damaged(error)) | Err(error) => error.to_string(),
+            Ok(Status::Damaged(error)) => format!("damaged: {error}"),
+            Err(error) => error.to_string(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     catalog::StepLimits,
     ingest::cloudevents,
     problem::{Code, Problem},
+    process::cause_of,
 };
 
 /// The most events of one trial: one call of the plugin.
@@ -36,7 +37,7 @@ pub struct Trial {
     pub logs: Vec<TrialLog>,
     /// Of the call with all events, in nanoseconds.
     pub time_ns: u64,
-    /// Linear memory of the instance afterwards, in bytes.
+    /// The most linear memory that an instance had, in bytes.
     pub memory_bytes: u64,
 }
 
@@ -47,7 +48,7 @@ pub struct TrialResult {
     pub verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// With `fault`: what kind.
+    /// With `fault`: what kind, in the words of a dead letter's `cause`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
     pub outputs: Vec<TrialOutput>,
@@ -120,7 +121,7 @@ fn trial_of(
             Verdict::Fault(fault) => (
                 "fault",
                 Some(fault.message.clone()),
-                Some(format!("{:?}", fault.kind)),
+                Some(cause_of(fault.kind).as_str().to_owned()),
             ),
         };
         let outputs = if let Verdict::Emit { first, count } = verdict {

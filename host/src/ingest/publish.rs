@@ -177,6 +177,10 @@ impl Publisher {
                 .log
                 .read(partition, at, 1024 * 1024)
                 .map_err(|error| error.to_string())?;
+            if frames.is_empty() {
+                // A gap up to the tail.
+                break;
+            }
             for frame in frames {
                 let end = frame.base + u64::from(frame.count);
                 // What a route wrote was never published, so it is no event's first.

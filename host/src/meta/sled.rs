@@ -10,6 +10,8 @@
 //! - Only sled's background flusher would call fsync. It is switched off: it would sync at its own
 //!   times, and it logs a failed sync where a writer must stop.
 //! - `flush_async` can deadlock with several callers. It is not used.
+//! - A write that finds the disk full leaves sled in error until it is opened again. So no change is
+//!   begun unless there is room to spare.
 //! - On damage sled may panic. Every call into it is guarded, and a panic becomes an error.
 
 mod sync;
@@ -30,6 +32,8 @@ const FORMAT: &str = "1";
 const MARKER: &str = "sandbar-format";
 /// sled's page cache, in bytes. Meta is small; the default of sled is 1 GiB.
 const CACHE: u64 = 16 * 1024 * 1024;
+/// What must be free on the disk before a change is begun, in bytes: several of sled's segments.
+const ROOM: u64 = 2 * 1024 * 1024;
 
 /// Tables on disk.
 #[derive(Debug)]
@@ -121,6 +125,23 @@ impl Sled {
         })
     }
 
+    /// # Errors
+    /// [`Error::Full`] when a change might find the disk full half-way.
+    fn check_room(&self) -> Result<()> {
+        let free = fs4::available_space(&self.path).map_err(|error| Error::Storage {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        })?;
+        if free >= ROOM {
+            return Ok(());
+        }
+        Err(Error::Full {
+            path: self.path.clone(),
+            free,
+            needed: ROOM,
+        })
+    }
+
     fn flush_to_system(&self) -> std::result::Result<(), String> {
         match guarded(|| self.database.flush()) {
             Ok(_) => Ok(()),
@@ -154,6 +175,7 @@ impl Store for Sled {
 
     fn commit(&self, changes: Vec<Change>, durability: Durability) -> Result<()> {
         self.syncer.healthy()?;
+        self.check_room()?;
         let mut batch = ::sled::Batch::default();
         for change in changes {
             match change {

@@ -58,6 +58,8 @@ pub struct Driver {
     pub source: PartitionId,
     pub control: watch::Receiver<Control>,
     pub view: Arc<View>,
+    /// The last turn or append came to nothing.
+    pub failing: bool,
 }
 
 /// What the driver knows between turns.
@@ -69,6 +71,9 @@ struct Progress {
     written: Arc<Written>,
     /// Outputs of source events below this may be in the log already.
     doubt: Offset,
+    /// The tails of the checkpoint that was recovered. As long as there is doubt they stay in every
+    /// checkpoint: a second kill must look from there again.
+    recovered_tails: Vec<(PartitionId, Offset)>,
     saved_at: Instant,
     dirty: bool,
 }
@@ -121,7 +126,7 @@ impl Driver {
         } = recovered.await.map_err(|error| error.to_string())??;
         self.view.checkpointed(Saved {
             low: lane.low(),
-            tails,
+            tails: tails.clone(),
         });
         Ok(Progress {
             lane,
@@ -129,6 +134,7 @@ impl Driver {
             pipeline: None,
             written: Arc::new(written),
             doubt,
+            recovered_tails: tails,
             saved_at: Instant::now(),
             dirty: false,
         })
@@ -155,7 +161,7 @@ impl Driver {
             } else {
                 State::Running
             };
-            self.show(progress, state, None);
+            self.show(progress, state);
             let known_tail = *tail.borrow_and_update();
             match choose(&progress.lane, known_tail, control.paused) {
                 Some(what) => self.turn(progress, what).await?,
@@ -244,6 +250,7 @@ impl Driver {
         } = outcome;
         progress.pipeline = Some(pipeline);
         self.append(frames).await?;
+        self.failing = false;
         progress.lane = lane;
         progress.dirty = true;
         if !progress.written.is_empty() && progress.lane.low() >= progress.doubt {
@@ -267,6 +274,7 @@ impl Driver {
 
     /// Shows why nothing moves, and waits a while or for a word.
     async fn stalled(&mut self, detail: &str) -> Result<(), Stop> {
+        self.failing = true;
         if self.view.stall(detail) {
             tracing::error!(route = %self.name, source = %self.source, detail, "the route is stalled");
         }
@@ -286,8 +294,13 @@ impl Driver {
         let shared = self.shared.clone();
         let (name, source) = (self.name.clone(), self.source.clone());
         let (lane, active) = (progress.lane.clone(), progress.active.clone());
+        let in_doubt = lane.low() < progress.doubt;
+        let recovered = in_doubt.then(|| progress.recovered_tails.clone());
         let saved = tokio::task::spawn_blocking(move || {
-            let tails = tails(&*shared.log, &active, &shared.dead_letters)?;
+            let tails = match recovered {
+                Some(recovered) => recovered,
+                None => tails(&*shared.log, &active, &shared.dead_letters)?,
+            };
             let checkpoint = Checkpoint {
                 active: active.document.clone(),
                 lane,
@@ -314,10 +327,13 @@ impl Driver {
         progress.saved_at = Instant::now();
     }
 
-    fn show(&self, progress: &Progress, state: State, detail: Option<String>) {
+    fn show(&self, progress: &Progress, state: State) {
+        // A lane that tries again stays stalled until it succeeds.
+        let before = self.view.snapshot();
+        let trouble = self.failing && before.state == State::Stalled;
         self.view.show(Snapshot {
-            state,
-            detail,
+            state: if trouble { State::Stalled } else { state },
+            detail: if trouble { before.detail } else { None },
             next: progress.lane.next,
             low: progress.lane.low(),
             waiting: progress.lane.waiting(),

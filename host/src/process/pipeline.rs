@@ -190,15 +190,21 @@ fn verdicts_of(fates: Vec<Fate>, owners: &[usize]) -> Vec<Verdict> {
 /// Under what an event is counted that a plugin left out without saying why.
 pub const NO_REASON: &str = "(no reason given)";
 
-fn failure_of(fault: &Fault, step: usize) -> Failure {
-    let cause = match fault.kind {
+/// The word of the API for a way in which a plugin breaks.
+#[must_use]
+pub fn cause_of(kind: FaultKind) -> Cause {
+    match kind {
         FaultKind::Trap => Cause::Trap,
         FaultKind::Deadline => Cause::Deadline,
         FaultKind::Memory => Cause::Memory,
         FaultKind::OutputLimit | FaultKind::FanOut => Cause::OutputLimit,
         FaultKind::UndeclaredTarget => Cause::UndeclaredTarget,
         FaultKind::BadAnswer => Cause::BadAnswer,
-    };
+    }
+}
+
+fn failure_of(fault: &Fault, step: usize) -> Failure {
+    let cause = cause_of(fault.kind);
     let reason = if fault.backtrace.is_empty() {
         fault.message.clone()
     } else {
