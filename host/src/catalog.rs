@@ -17,20 +17,22 @@ use sandbar_types::Name;
 use crate::{
     meta,
     problem::{Code, Problem},
-    process::Resolved,
 };
 
 mod contracts;
 mod documents;
 mod plugins;
+mod resolved;
 mod routes;
 mod topics;
 
 pub use contracts::{BoundContract, compile};
 pub use documents::{
-    Dedupe, Durability, Retention, RouteDocument, Start, StepDocument, StepLimits, TopicDocument,
+    Dedupe, Durability, Retention, RetryPolicy, RouteDocument, Start, StepDocument, StepLimits,
+    TopicDocument,
 };
 pub use plugins::{PluginRecord, RegisteredPlugin};
+pub use resolved::{Resolved, ResolvedStep};
 pub use routes::Route;
 pub use topics::Topic;
 
@@ -155,5 +157,16 @@ fn split_reference(reference: &str) -> (&str, Option<&str>) {
     match reference.split_once('@') {
         Some((name, version)) => (name, Some(version)),
         None => (reference, None),
+    }
+}
+
+/// `; did you mean …?` where a known name is near.
+fn nearest(name: &str, known: &[&str]) -> String {
+    let scored = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
+    match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((score, candidate)) if score > 0.8 => format!("; did you mean {candidate:?}?"),
+        _ => String::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! What the hub counts and times, in the Prometheus text format (OpenMetrics).
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Mutex, PoisonError, atomic::Ordering},
     time::Duration,
@@ -69,7 +70,14 @@ struct RequestLabels {
 #[derive(Debug)]
 pub struct RouteReading {
     pub route: Name,
-    pub counts: crate::process::Counts,
+    /// Source events settled.
+    pub settled: u64,
+    pub dead_letters: u64,
+    pub retries: u64,
+    /// Outputs by target topic.
+    pub emitted: BTreeMap<String, u64>,
+    /// Source events by reason.
+    pub dropped: BTreeMap<String, u64>,
     /// Partition, lag in events, waiting events.
     pub lanes: Vec<(u32, u64, u64)>,
     /// 0 running, 1 paused, 2 stalled.
@@ -339,21 +347,21 @@ impl Metrics {
             let label = RouteLabel {
                 route: route.clone(),
             };
-            set(&self.settled.get_or_create(&label), reading.counts.read);
+            set(&self.settled.get_or_create(&label), reading.settled);
             set(
                 &self.dead_letters.get_or_create(&label),
-                reading.counts.dead_letters,
+                reading.dead_letters,
             );
-            set(&self.retries.get_or_create(&label), reading.counts.retries);
+            set(&self.retries.get_or_create(&label), reading.retries);
             self.state.get_or_create(&label).set(reading.state);
-            for (target, count) in &reading.counts.emitted {
+            for (target, count) in &reading.emitted {
                 let labels = RouteTargetLabels {
                     route: route.clone(),
                     target: target.clone(),
                 };
                 set(&self.emitted.get_or_create(&labels), *count);
             }
-            for (reason, count) in &reading.counts.dropped {
+            for (reason, count) in &reading.dropped {
                 let labels = RouteReasonLabels {
                     route: route.clone(),
                     reason: escaped(reason),

@@ -14,7 +14,7 @@ use sandbar_types::{Name, Offset, PartitionId};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    catalog::{Catalog, RouteDocument},
+    catalog::{Catalog, Resolved, RouteDocument},
     metrics::Metrics,
 };
 
@@ -23,16 +23,14 @@ mod dead_letter;
 mod driver;
 mod lane;
 mod pipeline;
-mod resolved;
 mod step;
 mod view;
 mod work;
 
 pub use checkpoint::Checkpoints;
 pub use dead_letter::DeadLetter;
-pub use lane::{Counts, RetryPolicy};
+pub use lane::Counts;
 pub use pipeline::cause_of;
-pub use resolved::{Resolved, Step as ResolvedStep};
 pub use step::{Cause, partition_of};
 pub use view::{Snapshot, State};
 

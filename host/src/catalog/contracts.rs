@@ -191,7 +191,7 @@ pub(super) fn find(state: &State, reference: &str) -> Result<Arc<BoundContract>,
         let known: Vec<&str> = state.contracts.keys().map(Name::as_str).collect();
         unknown(format!(
             "there is no contract {name:?}{}",
-            super::topics::nearest(name, &known)
+            super::nearest(name, &known)
         ))
     })?;
     let found = match version {

@@ -5,8 +5,6 @@ use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::process::RetryPolicy;
-
 /// When a publish is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -115,6 +113,39 @@ pub struct StepDocument {
     pub grants: Vec<String>,
     #[serde(default)]
     pub limits: StepLimits,
+}
+
+/// How often and how long an event is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included; at least 1.
+    pub max_attempts: u32,
+    /// Wait before the second attempt; doubled for each further one.
+    pub initial_ms: u64,
+    /// The longest wait.
+    pub max_ms: u64,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 5,
+            initial_ms: 100,
+            max_ms: 30_000,
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The wait after `attempts` attempts.
+    #[must_use]
+    pub fn backoff_ms(&self, attempts: u32) -> u64 {
+        let doublings = attempts.saturating_sub(1).min(32);
+        self.initial_ms
+            .saturating_mul(1 << doublings)
+            .min(self.max_ms)
+    }
 }
 
 /// Where a new route begins.

@@ -247,7 +247,7 @@ pub(super) fn find(state: &State, reference: &str) -> Result<RegisteredPlugin, P
         let known: Vec<&str> = state.plugins.keys().map(Name::as_str).collect();
         unknown(format!(
             "there is no plugin {name:?}{}",
-            super::topics::nearest(name, &known)
+            super::nearest(name, &known)
         ))
     })?;
     versions.get(version).cloned().ok_or_else(|| {

@@ -12,12 +12,12 @@ use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Catalog, Put, RouteDocument, State, StepDocument, invalid, plugins, topics, user_name,
+    Catalog, Put, Resolved, ResolvedStep, RouteDocument, State, StepDocument, invalid, plugins,
+    topics, user_name,
 };
 use crate::{
     meta,
     problem::{Code, Problem},
-    process::{Resolved, ResolvedStep},
 };
 
 /// A route as meta keeps it.
@@ -66,7 +66,7 @@ impl Catalog {
             Some((name, route)) => Ok((name.clone(), route.clone())),
             None => {
                 let known: Vec<&str> = state.routes.keys().map(Name::as_str).collect();
-                let near = topics::nearest(name, &known);
+                let near = super::nearest(name, &known);
                 Err(Problem::new(
                     Code::UnknownRoute,
                     format!("there is no route {name:?}{near}"),

@@ -298,20 +298,9 @@ pub(super) fn find(state: &State, name: &str) -> Result<Arc<Topic>, Problem> {
         let known: Vec<&str> = state.topics.keys().map(Name::as_str).collect();
         Problem::new(
             Code::UnknownTopic,
-            format!("there is no topic {name:?}{}", nearest(name, &known)),
+            format!("there is no topic {name:?}{}", super::nearest(name, &known)),
         )
     })
-}
-
-/// `; did you mean …?` where a known name is near.
-pub(super) fn nearest(name: &str, known: &[&str]) -> String {
-    let scored = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
-    match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((score, candidate)) if score > 0.8 => format!("; did you mean {candidate:?}?"),
-        _ => String::new(),
-    }
 }
 
 fn check(document: &TopicDocument) -> Result<(), Problem> {

@@ -131,7 +131,11 @@ impl Hub {
                 RouteReading {
                     route: name,
                     lanes: lanes.collect(),
-                    counts: status.counts,
+                    settled: status.counts.read,
+                    dead_letters: status.counts.dead_letters,
+                    retries: status.counts.retries,
+                    emitted: status.counts.emitted,
+                    dropped: status.counts.dropped,
                     state: match status.state {
                         "running" => 0,
                         "paused" => 1,

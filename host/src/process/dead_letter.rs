@@ -7,8 +7,8 @@ use sandbar_types::{AttributeValue, Batch, Event, PartitionId, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{resolved::Resolved, step::Parked};
-use crate::{clock, ingest::cloudevents};
+use super::step::Parked;
+use crate::{catalog::Resolved, clock, ingest::cloudevents};
 
 /// The `type` of dead letters.
 pub const TYPE: &str = "sandbar.dead-letter";

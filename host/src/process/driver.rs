@@ -24,12 +24,14 @@ use super::{
     checkpoint::Checkpoint,
     lane::Lane,
     pipeline::Pipeline,
-    resolved::Resolved,
     step::Written,
     view::{Saved, Snapshot, State, View},
     work::{Outcome, Turn, What},
 };
-use crate::{catalog::Start, clock};
+use crate::{
+    catalog::{Resolved, Start},
+    clock,
+};
 
 /// How long a checkpoint may be behind: what was written since is looked through at a restart after
 /// a kill, and kept from retention.

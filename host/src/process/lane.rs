@@ -14,38 +14,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use sandbar_types::Offset;
 use serde::{Deserialize, Serialize};
 
-/// How often and how long an event is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RetryPolicy {
-    /// Attempts in all, the first included; at least 1.
-    pub max_attempts: u32,
-    /// Wait before the second attempt; doubled for each further one.
-    pub initial_ms: u64,
-    /// The longest wait.
-    pub max_ms: u64,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            max_attempts: 5,
-            initial_ms: 100,
-            max_ms: 30_000,
-        }
-    }
-}
-
-impl RetryPolicy {
-    /// The wait after `attempts` attempts.
-    #[must_use]
-    pub fn backoff_ms(&self, attempts: u32) -> u64 {
-        let doublings = attempts.saturating_sub(1).min(32);
-        self.initial_ms
-            .saturating_mul(1 << doublings)
-            .min(self.max_ms)
-    }
-}
+use crate::catalog::RetryPolicy;
 
 /// The waiting events of one key, in order. The first is to be tried again at `due`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use sandbar_plugin::{Answer, Fault, FaultKind, Runner, Verdict as Said};
 use sandbar_types::{Batch, BatchBuilder, Name};
 
-use super::{
-    resolved::Resolved,
-    step::{Cause, Failure, Processed, Verdict},
-};
+use super::step::{Cause, Failure, Processed, Verdict};
+use crate::catalog::Resolved;
 
 /// The instances of a route's steps, made anew when the route changes.
 pub struct Pipeline {

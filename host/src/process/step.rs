@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use sandbar_types::{Batch, Offset, PartitionId};
 use serde::{Deserialize, Serialize};
 
-use super::lane::{Lane, RetryPolicy, Settlement};
+use super::lane::{Lane, Settlement};
+use crate::catalog::RetryPolicy;
 
 /// Why an event became a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sandbar_types::{Offset, PartitionId};
 
-use super::{lane::Counts, resolved::Resolved};
+use super::lane::Counts;
+use crate::catalog::Resolved;
 
 /// How a lane is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

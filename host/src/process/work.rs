@@ -12,9 +12,9 @@ use super::{
     dead_letter,
     lane::Lane,
     pipeline::Pipeline,
-    resolved::Resolved,
     step::{self, Decision, Placed, Processed, Target, Written},
 };
+use crate::catalog::Resolved;
 
 /// The most events that go through a plugin in one call.
 const EVENTS_PER_CALL: usize = 1000;

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use sandbar_plugin::{Capability, Limits, Plugin};
 use sandbar_types::Name;
 
-use crate::catalog::{RouteDocument, Topic};
+use super::{RouteDocument, Topic};
 
 /// A route that can be run.
 #[derive(Debug)]
 pub struct Resolved {
     pub name: Name,
     pub document: RouteDocument,
-    pub steps: Vec<Step>,
+    pub steps: Vec<ResolvedStep>,
     /// In the order of the document's `to`.
     pub targets: Vec<Arc<Topic>>,
 }
 
 /// One step of a route.
 #[derive(Debug)]
-pub struct Step {
+pub struct ResolvedStep {
     /// `name@version`.
     pub reference: String,
     pub plugin: Plugin,
