@@ -82,6 +82,11 @@ async fn killed_at_random_moments_it_keeps_every_promise() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::time::sleep(Duration::from_micros(random.u64(0..5000))).await;
+        // A route saves how far it is once a second. Some lives last, so that the next one begins from
+        // there and not from the start; and is killed itself while it is not yet sure what was written.
+        if random.u8(..) < 64 {
+            tokio::time::sleep(Duration::from_millis(random.u64(900..1800))).await;
+        }
         hub.kill();
         if random.u8(..) < 50 {
             hub.start_and_kill(Duration::from_micros(random.u64(0..60_000)));
@@ -213,6 +218,11 @@ fn load(publisher: u64, sequence: u64, random: &mut Rng) -> Value {
             data["do"] = json!("retry");
             data["times"] = json!(random.u64(1..3));
         }
+    }
+    // A few hold up their key, and with it what counts as done, for longer than the route saves.
+    if random.u16(0..400) == 0 {
+        data["do"] = json!("retry");
+        data["times"] = json!(random.u64(60..100));
     }
     if random.bool() {
         data["copies"] = json!(random.u64(0..4));
