@@ -25,15 +25,15 @@ guests:
 	scripts/guests.sh
 
 clients:
-	tests/clients/setup.sh
+	@tests/clients/setup.sh
+	@npm ci --prefix examples/github --silent --no-audit --no-fund
+	@node examples/github/setup.mjs
 
 test:
 	@echo "[1/4] plugins (the wasm32 target is installed where it is missing)"
 	@scripts/guests.sh
 	@echo "[2/4] client libraries for the conformance tests, and the example's data"
-	@tests/clients/setup.sh
-	@npm ci --prefix examples/github --silent --no-audit --no-fund
-	@node examples/github/setup.mjs
+	@$(MAKE) --no-print-directory clients
 	@echo "[3/4] the hub (a cold build takes some ten minutes on two cores)"
 	@cargo build --release -p sandbar
 	@echo "[4/4] all tests"
