@@ -55,7 +55,6 @@ pub struct Hub {
     pub dead_letters: PartitionId,
     /// Milliseconds since the epoch.
     pub started: u64,
-    store: Arc<dyn meta::Store>,
     tasks: TaskTracker,
     /// Held while a route is changed both in the catalog and at work.
     changing_routes: tokio::sync::Mutex<()>,
@@ -116,7 +115,7 @@ impl Hub {
             shared_log.clone(),
             engine.clone(),
             catalog.clone(),
-            Checkpoints::new(store.clone()),
+            Checkpoints::new(store),
             dead_letters.clone(),
             metrics.clone(),
         );
@@ -141,7 +140,6 @@ impl Hub {
             metrics,
             log,
             dead_letters,
-            store,
         });
         hub.tasks.spawn(retention(hub.clone()));
         Ok(hub)
@@ -154,15 +152,9 @@ impl Hub {
         self.tasks.close();
         self.tasks.wait().await;
         self.processor.stop().await;
-        let (log, store) = (self.log.clone(), self.store.clone());
-        let closed = tokio::task::spawn_blocking(move || {
-            log.close();
-            store.flush()
-        });
-        match closed.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "meta could not be flushed"),
-            Err(error) => tracing::error!(%error, "closing failed"),
+        let log = self.log.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || log.close()).await {
+            tracing::error!(%error, "closing failed");
         }
     }
 

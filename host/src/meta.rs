@@ -24,17 +24,6 @@ pub mod tables {
     pub const CHECKPOINTS: &str = "checkpoints";
 }
 
-/// When a commit returns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// After the changes are on the disk; they outlive a loss of power.
-    #[default]
-    Sync,
-    /// At once. The changes reach the disk with the next synced commit or [`Store::flush`]; a kill or
-    /// a loss of power before that may undo them, all or none of a commit.
-    Lazy,
-}
-
 /// One change of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -74,7 +63,7 @@ pub enum Error {
     #[error("the meta store in {} failed: {reason}", path.display())]
     Storage { path: PathBuf, reason: String },
     #[error(
-        "the meta store in {} could not be synced to the disk ({reason}) and takes no more changes; \
+        "the meta store in {} could not bring a change to the disk ({reason}) and takes no more changes; \
          see to the disk and restart the hub",
         path.display()
     )]
@@ -102,7 +91,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Tables of records: key (text) → value (bytes).
 ///
 /// A commit is atomic over all its tables: readers, and an opening after a crash, see all of its
-/// changes or none. Commits are seen in the order in which they returned.
+/// changes or none. Commits are seen in the order in which they returned. A commit that has returned
+/// is on the disk, and outlives a loss of power.
 pub trait Store: fmt::Debug + Send + Sync {
     /// The value of a record.
     ///
@@ -121,13 +111,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the storage fails. After [`Error::Unsynced`] it is not known whether the changes will
     /// outlive a loss of power.
-    fn commit(&self, changes: Vec<Change>, durability: Durability) -> Result<()>;
-
-    /// Brings what was committed lazily to the disk.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    fn flush(&self) -> Result<()>;
+    fn commit(&self, changes: Vec<Change>) -> Result<()>;
 }
 
 #[cfg(test)]

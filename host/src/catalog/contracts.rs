@@ -9,7 +9,6 @@ use super::{Catalog, Put, State, split_reference, user_name};
 use crate::{
     clock,
     contract::{Contract, Definition},
-    meta,
     problem::{Code, Place, Problem},
 };
 
@@ -114,7 +113,7 @@ impl Catalog {
         let bound = Arc::new(bind(name.clone(), next, record.clone())?);
         self.tables
             .contracts
-            .put(&bound.reference(), &record, meta::Durability::Sync)
+            .put(&bound.reference(), &record)
             .map_err(super::storage)?;
         self.state_mut()
             .contracts
@@ -146,7 +145,7 @@ impl Catalog {
         }
         self.tables
             .contracts
-            .delete(&reference, meta::Durability::Sync)
+            .delete(&reference)
             .map_err(super::storage)?;
         let mut state = self.state_mut();
         if let Some(versions) = state.contracts.get_mut(&bound.name) {

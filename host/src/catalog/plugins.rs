@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{Catalog, Put, State, split_reference, user_name};
 use crate::{
-    clock, meta,
+    clock,
     problem::{Code, Problem},
 };
 
@@ -160,7 +160,7 @@ impl Catalog {
         })?;
         self.tables
             .plugins
-            .put(&record.reference(), &record, meta::Durability::Sync)
+            .put(&record.reference(), &record)
             .map_err(super::storage)?;
         let registered = RegisteredPlugin {
             record: record.clone(),
@@ -211,7 +211,7 @@ impl Catalog {
         }
         self.tables
             .plugins
-            .delete(&reference, meta::Durability::Sync)
+            .delete(&reference)
             .map_err(super::storage)?;
         let mut state = self.state_mut();
         if let Some(versions) = state.plugins.get_mut(name) {

@@ -15,10 +15,7 @@ use super::{
     Catalog, Put, Resolved, ResolvedStep, RouteDocument, State, StepDocument, invalid, plugins,
     topics, user_name,
 };
-use crate::{
-    meta,
-    problem::{Code, Problem},
-};
+use crate::problem::{Code, Problem};
 
 /// A route as meta keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -135,7 +132,7 @@ impl Catalog {
         };
         self.tables
             .routes
-            .put(name.as_str(), &record, meta::Durability::Sync)
+            .put(name.as_str(), &record)
             .map_err(super::storage)?;
         self.state_mut().routes.insert(name.clone(), route);
         Ok(())
@@ -148,7 +145,7 @@ impl Catalog {
         let (name, route) = self.route(name)?;
         self.tables
             .routes
-            .delete(name.as_str(), meta::Durability::Sync)
+            .delete(name.as_str())
             .map_err(super::storage)?;
         self.state_mut().routes.remove(&name);
         Ok((name, route))

@@ -9,10 +9,7 @@ use super::{
     BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, State, TopicDocument, invalid,
     user_name,
 };
-use crate::{
-    meta,
-    problem::{Code, Problem},
-};
+use crate::problem::{Code, Problem};
 
 const MOST_PARTITIONS: u32 = 256;
 const MOST_EVENT_BYTES: u64 = 16 * 1024 * 1024;
@@ -221,7 +218,7 @@ impl Catalog {
         };
         self.tables
             .topics
-            .put(name.as_str(), &record, meta::Durability::Sync)
+            .put(name.as_str(), &record)
             .map_err(super::storage)?;
         let mut state = self.state_mut();
         if let Some(topic) = state.topics.get(name) {
@@ -274,7 +271,7 @@ impl Catalog {
         };
         self.tables
             .topics
-            .put(topic.name.as_str(), &record, meta::Durability::Sync)
+            .put(topic.name.as_str(), &record)
             .map_err(super::storage)?;
         self.state_mut().topics.remove(&topic.name);
         self.finish_deletion(&topic.name)
@@ -288,7 +285,7 @@ impl Catalog {
         }
         self.tables
             .topics
-            .delete(name.as_str(), meta::Durability::Sync)
+            .delete(name.as_str())
             .map_err(super::storage)
     }
 }

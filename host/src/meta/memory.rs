@@ -5,9 +5,9 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use super::{Change, Durability, Result, Store};
+use super::{Change, Result, Store};
 
-/// Keeps nothing beyond the process; every durability is the same.
+/// Keeps nothing beyond the process.
 #[derive(Debug, Default)]
 pub struct Memory {
     records: RwLock<BTreeMap<(&'static str, String), Vec<u8>>>,
@@ -35,7 +35,7 @@ impl Store for Memory {
         Ok(found.collect())
     }
 
-    fn commit(&self, changes: Vec<Change>, _: Durability) -> Result<()> {
+    fn commit(&self, changes: Vec<Change>) -> Result<()> {
         let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             match change {
@@ -43,10 +43,6 @@ impl Store for Memory {
                 Change::Delete { table, key } => records.remove(&(table, key)),
             };
         }
-        Ok(())
-    }
-
-    fn flush(&self) -> Result<()> {
         Ok(())
     }
 }

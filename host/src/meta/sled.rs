@@ -1,7 +1,8 @@
 //! Tables in sled 0.34: the only place that names it.
 //!
 //! All tables lie in one tree under `<table> 0x00 <key>`, so that sled's own atomic batch is the
-//! atomic commit over tables. The record `0x00 format` holds the version of this layout.
+//! atomic commit over tables. The record `0x00 format` holds the version of this layout, and
+//! `0x00 seal` the sum of all records ([`seal`]).
 //!
 //! sled's traps and what is done about each:
 //! - `flush()` hands the bytes to the system and asks for write-out with `sync_file_range`, which a
@@ -13,103 +14,148 @@
 //! - A write that finds the disk full leaves sled in error until it is opened again. So no change is
 //!   begun unless there is room to spare.
 //! - On damage sled may panic. Every call into it is guarded, and a panic becomes an error.
+//! - Of other damage it says nothing, and opens with older records or without some. The seal tells.
 
+mod seal;
 mod sync;
 
 use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use self::sync::Syncer;
-use super::{Change, Durability, Error, Result, Store};
+use self::{
+    seal::{Mark, Seal},
+    sync::Syncer,
+};
+use super::{Change, Error, Result, Store};
 
 const FORMAT_KEY: &[u8] = b"\0format";
 const FORMAT: &str = "1";
-/// A file that says that the format record was written once: sled opens some damaged folders as
-/// empty ones, which must not pass for a new store.
-const MARKER: &str = "sandbar-format";
+const SEAL_KEY: &[u8] = b"\0seal";
 /// sled's page cache, in bytes. Meta is small; the default of sled is 1 GiB.
 const CACHE: u64 = 16 * 1024 * 1024;
 /// What must be free on the disk before a change is begun, in bytes: several of sled's segments.
 const ROOM: u64 = 2 * 1024 * 1024;
 
 /// Tables on disk.
-#[derive(Debug)]
 pub struct Sled {
     path: PathBuf,
     database: ::sled::Db,
     syncer: Syncer,
-    /// Held over a change of the tree, so that commits have one order.
-    changing: Mutex<()>,
+    /// The seal of what is committed; held over a change of the tree, so that commits have one order.
+    seal: Mutex<Seal>,
+}
+
+impl fmt::Debug for Sled {
+    /// sled's own would print every record.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sled")
+            .field("path", &self.path)
+            .field("seal", &self.seal)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Sled {
-    /// Opens the store in the folder `path`, or makes it.
+    /// Opens the store in the folder `path`, or makes it. Reads all of it.
     ///
     /// # Errors
     /// When the folder cannot be used, another process has it open, it is damaged, or another
     /// version of this layout wrote it.
     pub fn open(path: &Path) -> Result<Self> {
+        let place = path.to_owned();
+        let marked = Mark::read(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => damaged(path, error.to_string()),
+            _ => Error::Open {
+                path: place.clone(),
+                reason: error.to_string(),
+            },
+        })?;
         let config = ::sled::Config::new()
             .path(path)
             .cache_capacity(CACHE)
             .flush_every_ms(None);
-        let opened = guarded(|| config.open()).map_err(|failure| match failure {
+        let database = guarded(|| config.open()).map_err(|failure| match failure {
             Failure::Sled(::sled::Error::Io(error))
                 if error.to_string().contains("acquire lock") =>
             {
-                Error::InUse {
-                    path: path.to_owned(),
-                }
+                Error::InUse { path: place }
             }
-            Failure::Sled(::sled::Error::Corruption { at, .. }) => Error::Damaged {
-                path: path.to_owned(),
-                reason: format!("corruption at {at:?}"),
-            },
-            Failure::Sled(error) => Error::Open {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            },
-            Failure::Panic(reason) => Error::Damaged {
-                path: path.to_owned(),
-                reason,
-            },
+            failure => opening(path, failure),
+        })?;
+        let seal = match guarded(|| database.get(FORMAT_KEY))
+            .map_err(|failure| opening(path, failure))?
+        {
+            Some(found) if found.as_ref() == FORMAT.as_bytes() => verify(path, &database, marked)?,
+            Some(found) => {
+                return Err(Error::Format {
+                    path: path.to_owned(),
+                    found: String::from_utf8_lossy(&found).into_owned(),
+                    known: FORMAT,
+                });
+            }
+            None if database.is_empty() && marked.is_none() => {
+                begin(path, &database).map_err(|failure| opening(path, failure))?
+            }
+            None => return Err(damaged(path, "the format record is missing".into())),
+        };
+        let mark = Mark::open(path, seal.generation).map_err(|error| Error::Open {
+            path: path.to_owned(),
+            reason: error.to_string(),
         })?;
         let store = Self {
             path: path.to_owned(),
-            database: opened,
-            syncer: Syncer::new(path),
-            changing: Mutex::new(()),
+            database,
+            syncer: Syncer::new(path, mark),
+            seal: Mutex::new(seal),
         };
-        store.check_format()?;
+        store.sync()?;
         Ok(store)
     }
 
-    fn check_format(&self) -> Result<()> {
-        match self.call(|| self.database.get(FORMAT_KEY))? {
-            Some(found) if found.as_ref() == FORMAT.as_bytes() => Ok(()),
-            Some(found) => Err(Error::Format {
-                path: self.path.clone(),
-                found: String::from_utf8_lossy(&found).into_owned(),
-                known: FORMAT,
-            }),
-            None if self.database.is_empty() && !self.path.join(MARKER).exists() => {
-                self.call(|| self.database.insert(FORMAT_KEY, FORMAT))?;
-                self.flush()?;
-                // The flush after it syncs the marker with the folder's other new files.
-                std::fs::write(self.path.join(MARKER), FORMAT).map_err(|error| Error::Storage {
-                    path: self.path.clone(),
-                    reason: error.to_string(),
-                })?;
-                self.flush()
+    fn seal(&self) -> MutexGuard<'_, Seal> {
+        self.seal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts `batch` into the tree, with the seal that it makes.
+    fn apply(&self, batch: BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> Result<()> {
+        let mut seal = self.seal();
+        let mut next = *seal;
+        let mut changes = ::sled::Batch::default();
+        for (key, value) in batch {
+            if let Some(old) = self.call(|| self.database.get(&key))? {
+                next.remove(&key, &old);
             }
-            None => Err(Error::Damaged {
-                path: self.path.clone(),
-                reason: "the format record is missing".into(),
-            }),
+            match value {
+                Some(value) => {
+                    next.add(&key, &value);
+                    changes.insert(key, value);
+                }
+                None => changes.remove(key),
+            }
         }
+        next.generation += 1;
+        changes.insert(SEAL_KEY, &next.to_bytes());
+        self.call(|| self.database.apply_batch(changes))
+            .inspect_err(|error| self.syncer.stop(error.to_string()))?;
+        *seal = next;
+        Ok(())
+    }
+
+    /// Returns when all that is committed is on the disk.
+    fn sync(&self) -> Result<()> {
+        self.syncer.sync(|| {
+            let generation = self.seal().generation;
+            match guarded(|| self.database.flush()) {
+                Ok(_) => Ok(generation),
+                Err(Failure::Sled(error)) => Err(error.to_string()),
+                Err(Failure::Panic(reason)) => Err(reason),
+            }
+        })
     }
 
     fn call<T>(&self, work: impl FnOnce() -> ::sled::Result<T>) -> Result<T> {
@@ -118,10 +164,7 @@ impl Sled {
                 path: self.path.clone(),
                 reason: error.to_string(),
             },
-            Failure::Panic(reason) => Error::Damaged {
-                path: self.path.clone(),
-                reason,
-            },
+            Failure::Panic(reason) => damaged(&self.path, reason),
         })
     }
 
@@ -140,14 +183,6 @@ impl Sled {
             free,
             needed: ROOM,
         })
-    }
-
-    fn flush_to_system(&self) -> std::result::Result<(), String> {
-        match guarded(|| self.database.flush()) {
-            Ok(_) => Ok(()),
-            Err(Failure::Sled(error)) => Err(error.to_string()),
-            Err(Failure::Panic(reason)) => Err(reason),
-        }
     }
 }
 
@@ -173,31 +208,98 @@ impl Store for Sled {
         })
     }
 
-    fn commit(&self, changes: Vec<Change>, durability: Durability) -> Result<()> {
+    fn commit(&self, changes: Vec<Change>) -> Result<()> {
         self.syncer.healthy()?;
         self.check_room()?;
-        let mut batch = ::sled::Batch::default();
-        for change in changes {
-            match change {
-                Change::Put { table, key, value } => batch.insert(place(table, &key), value),
-                Change::Delete { table, key } => batch.remove(place(table, &key)),
+        // The last change of a record is the one that counts.
+        let batch = changes.into_iter().map(|change| match change {
+            Change::Put { table, key, value } => (place(table, &key), Some(value)),
+            Change::Delete { table, key } => (place(table, &key), None),
+        });
+        self.apply(batch.collect())?;
+        self.sync()
+    }
+}
+
+/// Makes a new store of an empty database. It is on the disk before the first mark can be.
+fn begin(path: &Path, database: &::sled::Db) -> std::result::Result<Seal, Failure> {
+    let mut seal = Seal::default();
+    seal.add(FORMAT_KEY, FORMAT.as_bytes());
+    let mut changes = ::sled::Batch::default();
+    changes.insert(FORMAT_KEY, FORMAT);
+    changes.insert(SEAL_KEY, &seal.to_bytes());
+    guarded(|| {
+        database.apply_batch(changes)?;
+        database.flush()
+    })?;
+    sync::sync_files(path, &mut HashSet::new()).map_err(|error| Failure::Sled(error.into()))?;
+    Ok(seal)
+}
+
+/// Reads every record.
+///
+/// # Errors
+/// When they are not what the seal says, or the seal is older than the mark.
+fn verify(path: &Path, database: &::sled::Db, marked: Option<u64>) -> Result<Seal> {
+    let mut written = None;
+    let mut found = Seal::default();
+    guarded(|| {
+        for record in database.iter() {
+            let (key, value) = record?;
+            if key.as_ref() == SEAL_KEY {
+                written = Seal::from_bytes(&value);
+            } else {
+                found.add(&key, &value);
             }
         }
-        {
-            let _changing = self
-                .changing
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            self.call(|| self.database.apply_batch(batch))?;
-        }
-        match durability {
-            Durability::Sync => self.flush(),
-            Durability::Lazy => Ok(()),
-        }
+        Ok(())
+    })
+    .map_err(|failure| opening(path, failure))?;
+    let seal = written.ok_or_else(|| damaged(path, "the seal is missing".into()))?;
+    let marked = match marked {
+        Some(marked) => marked,
+        // Killed before the new store had its mark.
+        None if seal.generation == 0 => 0,
+        None => return Err(damaged(path, format!("{} is missing", Mark::FILE))),
+    };
+    if !seal.agrees(&found) {
+        return Err(damaged(
+            path,
+            format!(
+                "{} records were found that do not give the sum of the {} that were written",
+                found.records, seal.records
+            ),
+        ));
     }
+    if seal.generation < marked {
+        return Err(damaged(
+            path,
+            format!(
+                "it ends with change {}, and change {marked} was synced",
+                seal.generation
+            ),
+        ));
+    }
+    Ok(seal)
+}
 
-    fn flush(&self) -> Result<()> {
-        self.syncer.sync(|| self.flush_to_system())
+fn opening(path: &Path, failure: Failure) -> Error {
+    match failure {
+        Failure::Sled(::sled::Error::Corruption { at, .. }) => {
+            damaged(path, format!("corruption at {at:?}"))
+        }
+        Failure::Sled(error) => Error::Open {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        },
+        Failure::Panic(reason) => damaged(path, reason),
+    }
+}
+
+fn damaged(path: &Path, reason: String) -> Error {
+    Error::Damaged {
+        path: path.to_owned(),
+        reason,
     }
 }
 

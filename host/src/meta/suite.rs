@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Durability, Error, Memory, Sled, Store, Table};
+use super::{Change, Error, Memory, Sled, Store, Table};
 
 fn put(table: &'static str, key: &str, value: &str) -> Change {
     Change::Put {
@@ -25,30 +25,20 @@ fn on_every_store(check: impl Fn(Arc<dyn Store>)) {
 fn what_is_put_is_found_until_it_is_deleted() {
     on_every_store(|store| {
         assert_eq!(store.get("topics", "a").unwrap(), None);
-        store
-            .commit(vec![put("topics", "a", "1")], Durability::Sync)
-            .unwrap();
-        store
-            .commit(vec![put("topics", "a", "2")], Durability::Lazy)
-            .unwrap();
+        store.commit(vec![put("topics", "a", "1")]).unwrap();
+        store.commit(vec![put("topics", "a", "2")]).unwrap();
         assert_eq!(store.get("topics", "a").unwrap(), Some(b"2".to_vec()));
         store
-            .commit(
-                vec![Change::Delete {
-                    table: "topics",
-                    key: "a".into(),
-                }],
-                Durability::Sync,
-            )
+            .commit(vec![Change::Delete {
+                table: "topics",
+                key: "a".into(),
+            }])
             .unwrap();
         store
-            .commit(
-                vec![Change::Delete {
-                    table: "topics",
-                    key: "a".into(),
-                }],
-                Durability::Sync,
-            )
+            .commit(vec![Change::Delete {
+                table: "topics",
+                key: "a".into(),
+            }])
             .unwrap();
         assert_eq!(store.get("topics", "a").unwrap(), None);
     });
@@ -58,14 +48,11 @@ fn what_is_put_is_found_until_it_is_deleted() {
 fn tables_do_not_see_each_other() {
     on_every_store(|store| {
         store
-            .commit(
-                vec![
-                    put("topics", "a", "1"),
-                    put("topic", "sa", "2"),
-                    put("topic", "", "3"),
-                ],
-                Durability::Sync,
-            )
+            .commit(vec![
+                put("topics", "a", "1"),
+                put("topic", "sa", "2"),
+                put("topic", "", "3"),
+            ])
             .unwrap();
         assert_eq!(store.get("routes", "a").unwrap(), None);
         assert_eq!(
@@ -84,10 +71,7 @@ fn a_scan_has_the_keys_with_the_prefix_in_byte_order() {
     on_every_store(|store| {
         let keys = ["b/2", "a", "b/10", "c", "b", "b/ä"];
         store
-            .commit(
-                keys.map(|key| put("routes", key, key)).into(),
-                Durability::Sync,
-            )
+            .commit(keys.map(|key| put("routes", key, key)).into())
             .unwrap();
         let found: Vec<String> = store
             .scan("routes", "b/")
@@ -112,7 +96,7 @@ fn changes_of_one_commit_apply_in_order() {
             put("routes", "r", "1"),
             put("routes", "r", "2"),
         ];
-        store.commit(changes, Durability::Sync).unwrap();
+        store.commit(changes).unwrap();
         assert_eq!(store.get("topics", "a").unwrap(), None);
         assert_eq!(store.get("routes", "r").unwrap(), Some(b"2".to_vec()));
     });
@@ -127,7 +111,7 @@ fn values_of_a_megabyte_are_kept() {
             key: "c".into(),
             value: value.clone(),
         };
-        store.commit(vec![change], Durability::Sync).unwrap();
+        store.commit(vec![change]).unwrap();
         assert_eq!(store.get("contracts", "c").unwrap(), Some(value));
     });
 }
@@ -140,26 +124,21 @@ fn a_typed_table_gives_records_back_and_names_those_that_do_not_fit() {
     }
     on_every_store(|store| {
         let table: Table<Record> = Table::new(store.clone(), "topics");
-        table
-            .put("a", &Record { count: 1 }, Durability::Sync)
-            .unwrap();
+        table.put("a", &Record { count: 1 }).unwrap();
         assert_eq!(table.get("a").unwrap(), Some(Record { count: 1 }));
         assert_eq!(
             table.scan("").unwrap(),
             [("a".to_owned(), Record { count: 1 })]
         );
         store
-            .commit(
-                vec![put("topics", "b", "{\"count\":\"x\"}")],
-                Durability::Sync,
-            )
+            .commit(vec![put("topics", "b", "{\"count\":\"x\"}")])
             .unwrap();
         let error = table.get("b").unwrap_err();
         assert!(
             matches!(&error, Error::Record { table: "topics", key, .. } if key == "b"),
             "{error}"
         );
-        table.delete("b", Durability::Sync).unwrap();
+        table.delete("b").unwrap();
         assert_eq!(table.get("b").unwrap(), None);
     });
 }
@@ -173,9 +152,7 @@ fn many_callers_at_once_lose_nothing() {
                 scope.spawn(move || {
                     for number in 0..25 {
                         let key = format!("{caller}-{number}");
-                        store
-                            .commit(vec![put("topics", &key, "1")], Durability::Sync)
-                            .unwrap();
+                        store.commit(vec![put("topics", &key, "1")]).unwrap();
                     }
                 });
             }

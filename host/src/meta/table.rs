@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Change, Durability, Error, Result, Store};
+use super::{Change, Error, Result, Store};
 
 /// One table of a store. Cheap to clone.
 pub struct Table<T> {
@@ -46,8 +46,8 @@ impl<T> Table<T> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn delete(&self, key: &str, durability: Durability) -> Result<()> {
-        self.store.commit(vec![self.deletion(key)], durability)
+    pub fn delete(&self, key: &str) -> Result<()> {
+        self.store.commit(vec![self.deletion(key)])
     }
 
     /// The removal of a record, to be committed together with others.
@@ -99,9 +99,8 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     ///
     /// # Errors
     /// When the storage fails, or the record has no JSON form.
-    pub fn put(&self, key: &str, record: &T, durability: Durability) -> Result<()> {
-        self.store
-            .commit(vec![self.change(key, record)?], durability)
+    pub fn put(&self, key: &str, record: &T) -> Result<()> {
+        self.store.commit(vec![self.change(key, record)?])
     }
 
     /// The putting of a record, to be committed together with others.

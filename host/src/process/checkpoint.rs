@@ -49,7 +49,7 @@ impl Checkpoints {
         checkpoint: &Checkpoint,
     ) -> Result<(), String> {
         self.table
-            .put(&key(route, source), checkpoint, meta::Durability::Sync)
+            .put(&key(route, source), checkpoint)
             .map_err(|error| error.to_string())
     }
 
@@ -57,7 +57,7 @@ impl Checkpoints {
     pub fn delete(&self, route: &Name, sources: &[PartitionId]) -> Result<(), String> {
         for source in sources {
             self.table
-                .delete(&key(route, source), meta::Durability::Sync)
+                .delete(&key(route, source))
                 .map_err(|error| error.to_string())?;
         }
         Ok(())

@@ -29,7 +29,7 @@
 //! ```
 //!
 //! Build it as a `cdylib` with `cargo build --target wasm32-unknown-unknown` and upload the module:
-//! the hub makes it a component. In `cargo test` the function runs natively, see [`test`].
+//! the hub makes it a component. In `cargo test` the function runs natively, see [`mod@test`].
 //!
 //! What comes in and goes out crosses the boundary in columns (the world `column-transformer` of
 //! `wit/`); this crate hides that, and parses nothing that is not asked for. A panic becomes a log

@@ -8,12 +8,16 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use super::super::{Error, Result};
+use super::{
+    super::{Error, Result},
+    seal::Mark,
+};
 
 /// Numbers the demands for a sync. A sync covers all demands that were made before it began.
 #[derive(Debug)]
 pub(super) struct Syncer {
     folder: PathBuf,
+    mark: Mark,
     state: Mutex<State>,
     done: Condvar,
 }
@@ -23,8 +27,8 @@ struct State {
     demanded: u64,
     covered: u64,
     running: bool,
-    /// Why a sync failed. What the system then dropped is not known, so no later sync can make up
-    /// for it.
+    /// Why a sync or a change failed. What was then dropped is not known, so no later sync can make
+    /// up for it.
     failed: Option<String>,
     /// Syncs made; fewer than demands when callers share them.
     syncs: u64,
@@ -33,9 +37,10 @@ struct State {
 }
 
 impl Syncer {
-    pub fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path, mark: Mark) -> Self {
         Self {
             folder: folder.to_owned(),
+            mark,
             state: Mutex::default(),
             done: Condvar::new(),
         }
@@ -45,9 +50,14 @@ impl Syncer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An error after a sync has failed.
+    /// An error after a sync or a change has failed.
     pub fn healthy(&self) -> Result<()> {
         self.verdict(&self.state())
+    }
+
+    /// No sync succeeds from here on.
+    pub fn stop(&self, reason: String) {
+        self.state().failed.get_or_insert(reason);
     }
 
     fn verdict(&self, state: &State) -> Result<()> {
@@ -61,8 +71,8 @@ impl Syncer {
     }
 
     /// Returns when a sync that began after this call has ended. `write_out` hands sled's buffers to
-    /// the system.
-    pub fn sync(&self, write_out: impl Fn() -> std::result::Result<(), String>) -> Result<()> {
+    /// the system, and tells the generation that they hold at least.
+    pub fn sync(&self, write_out: impl Fn() -> std::result::Result<u64, String>) -> Result<()> {
         let mut state = self.state();
         state.demanded += 1;
         let mine = state.demanded;
@@ -82,8 +92,10 @@ impl Syncer {
             let covers = state.demanded;
             let mut settled = std::mem::take(&mut state.settled);
             drop(state);
-            let outcome = write_out().and_then(|()| {
-                sync_files(&self.folder, &mut settled).map_err(|error| error.to_string())
+            let outcome = write_out().and_then(|generation| {
+                sync_files(&self.folder, &mut settled)
+                    .and_then(|()| self.mark.write(generation))
+                    .map_err(|error| error.to_string())
             });
             state = self.state();
             state.running = false;
@@ -91,7 +103,7 @@ impl Syncer {
             state.settled = settled;
             match outcome {
                 Ok(()) => state.covered = covers,
-                Err(reason) => state.failed = Some(reason),
+                Err(reason) => state.failed = Some(state.failed.take().unwrap_or(reason)),
             }
             self.done.notify_all();
         }
@@ -109,7 +121,7 @@ impl Syncer {
 }
 
 /// Syncs `db`, and the blobs and snapshots that are new, and the folders that name them.
-fn sync_files(folder: &Path, settled: &mut HashSet<PathBuf>) -> io::Result<()> {
+pub(super) fn sync_files(folder: &Path, settled: &mut HashSet<PathBuf>) -> io::Result<()> {
     File::open(folder.join("db"))?.sync_data()?;
     let mut present = HashSet::new();
     for folder in [folder.to_owned(), folder.join("blobs")] {
