@@ -2,15 +2,18 @@
 //!
 //! It knows nothing of plugins or sled. A publish is answered when the log says that it is durable.
 
+mod check;
 pub mod cloudevents;
 pub mod dedupe;
 mod publish;
+mod recent;
 
 use std::sync::Arc;
 
 use sandbar_log::{Append, Appended, Log};
 
-pub use publish::{Accepted, Checked, Handling, Published, Publisher, Rejected, check};
+pub use check::{Checked, Rejected, check};
+pub use publish::{Accepted, Handling, Published, Publisher};
 
 /// Appends, and waits without blocking a thread.
 pub(crate) async fn append(

@@ -31,7 +31,7 @@ pub use checkpoint::Checkpoints;
 pub use dead_letter::DeadLetter;
 pub use lane::Counts;
 pub use pipeline::cause_of;
-pub use step::{Cause, partition_of};
+pub use step::Cause;
 pub use view::{Snapshot, State};
 
 use driver::{Control, Driver};

@@ -11,10 +11,9 @@
 //! A partition appears and goes by one rename. Names of topics never start with a dot.
 
 use std::{
-    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     thread::JoinHandle,
 };
 
@@ -25,7 +24,8 @@ use crate::{
     Append, Bounds, Done, Durability, Error, FileSystem, Frame, FrameHead, Log, Options, Result,
     Retention,
     frame::{LARGEST, Prepared},
-    partition::{Partition, Shared, io_error, is_full},
+    partition::{Shared, io_error, is_full},
+    partitions::Partitions,
     recovery,
     segment::{self, Header},
     writer::{Call, Queue, Waiting, Writer},
@@ -40,40 +40,6 @@ pub enum Status {
     Ok,
     /// Takes no appends; reads before the damage go on. Holds an [`Error::Damaged`].
     Damaged(Error),
-}
-
-/// The partitions that are open.
-#[derive(Debug, Default)]
-pub(crate) struct Partitions(RwLock<BTreeMap<PartitionId, Arc<Partition>>>);
-
-impl Partitions {
-    pub fn get(&self, id: &PartitionId) -> Result<Arc<Partition>> {
-        let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        map.get(id)
-            .cloned()
-            .ok_or_else(|| Error::NoSuchPartition(id.clone()))
-    }
-
-    pub fn all(&self) -> Vec<Arc<Partition>> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
-    }
-
-    fn insert(&self, partition: Partition) {
-        let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        map.insert(partition.id.clone(), Arc::new(partition));
-    }
-
-    fn remove(&self, id: &PartitionId) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
-    }
 }
 
 /// The embedded log. Only one may be open on a folder at a time; whoever opens it sees to that.

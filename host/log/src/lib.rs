@@ -15,6 +15,7 @@ mod frame;
 mod index;
 pub mod options;
 mod partition;
+mod partitions;
 mod recovery;
 mod segment;
 pub mod suite;

@@ -17,11 +17,11 @@ use sandbar_types::{Offset, PartitionId};
 
 use crate::{
     Appended, Done, Error, Result,
-    embedded::Partitions,
     frame::Prepared,
     index::Entry,
     options::Clock,
     partition::{Partition, WriteSide, io_error, is_full},
+    partitions::Partitions,
     segment::HEADER,
 };
 

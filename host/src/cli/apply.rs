@@ -8,6 +8,7 @@ mod entries;
 mod file;
 mod plan;
 mod references;
+mod version;
 
 use std::path::PathBuf;
 

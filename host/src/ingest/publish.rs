@@ -3,37 +3,30 @@
 //! A batch is all or nothing, unless the caller asks for leniency. Events that another publish has
 //! in its hands are waited for, so that no repeat is answered before its first is durable.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sandbar_log::{Append, Durability, Log};
-use sandbar_types::{BatchBuilder, Event, Name, Offset, PartitionId};
+use sandbar_types::{BatchBuilder, Name, Offset, PartitionId};
 use serde::Serialize;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 
 use super::{
-    cloudevents::Decoded,
-    dedupe::{Reservation, Ticket, Window},
+    check::{Checked, Good, Rejected, conflicts, refusal},
+    dedupe::{self, Reservation, Ticket},
+    recent::{Recent, Recents},
 };
 use crate::{
     catalog::Topic,
     clock,
-    problem::{Code, Place, Problem},
-    process::partition_of,
+    problem::{Code, Problem},
 };
 
 /// Bytes of events that may be between being decoded and being durable, over all publishes.
 const IN_FLIGHT_KIB: usize = 64 * 1024;
 /// How long a publish waits for room among them before it is told to come back.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(10);
-/// A refusal lists so many events at most.
-const MOST_LISTED: usize = 100;
-
 /// What to do with a batch of which some events are bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Handling {
@@ -54,19 +47,6 @@ pub struct Accepted {
     pub duplicate: bool,
 }
 
-/// An event that is not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Rejected {
-    /// Its place in the batch.
-    pub index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    pub code: String,
-    pub reason: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<Place>,
-}
-
 /// The answer to a publish.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Published {
@@ -83,42 +63,16 @@ pub struct Published {
 #[derive(Debug)]
 pub struct Publisher {
     log: Arc<dyn Log>,
-    recents: RwLock<HashMap<Name, Arc<Recent>>>,
+    recents: Recents,
     room: Arc<Semaphore>,
-}
-
-/// The recent events of one topic.
-#[derive(Debug)]
-struct Recent {
-    window: Mutex<Window>,
-    settled: Notify,
-}
-
-impl Recent {
-    fn window(&self) -> std::sync::MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The events of a request after all checks that need no log.
-pub struct Checked {
-    good: Vec<Good>,
-    rejected: Vec<Rejected>,
-    bytes: usize,
-}
-
-/// An event that passed all checks.
-struct Good {
-    index: usize,
-    event: Event,
 }
 
 impl Publisher {
     #[must_use]
     pub fn new(log: Arc<dyn Log>) -> Self {
         Self {
+            recents: Recents::new(log.clone()),
             log,
-            recents: RwLock::default(),
             room: Arc::new(Semaphore::new(IN_FLIGHT_KIB)),
         }
     }
@@ -129,115 +83,12 @@ impl Publisher {
     /// # Errors
     /// When the log cannot be read; what could be read is known then.
     pub fn load(&self, topic: &Topic) -> Result<(), String> {
-        let recent = self.recent(topic);
-        let dedupe = topic.dedupe();
-        if dedupe.max_events == 0 {
-            return Ok(());
-        }
-        let since = clock::now().saturating_sub(dedupe.max_age_seconds.saturating_mul(1000));
-        let mut trouble = Ok(());
-        let mut seen = Vec::new();
-        for partition in topic.partition_ids() {
-            if let Err(error) = self.load_partition(&partition, dedupe.max_events, since, &mut seen)
-            {
-                trouble = Err(format!(
-                    "the recent events of {partition} could not be read: {error}"
-                ));
-            }
-        }
-        // The window forgets the oldest first: remember in the order of time.
-        seen.sort_by_key(|one: &Seen| one.time);
-        let mut window = recent.window();
-        for one in seen {
-            window.remember(one.key, one.content, one.partition, one.offset, one.time);
-        }
-        trouble
-    }
-
-    fn load_partition(
-        &self,
-        partition: &PartitionId,
-        most: u64,
-        since: u64,
-        seen: &mut Vec<Seen>,
-    ) -> Result<(), String> {
-        let bounds = self
-            .log
-            .bounds(partition)
-            .map_err(|error| error.to_string())?;
-        let by_time = self
-            .log
-            .find_time(partition, since)
-            .map_err(|error| error.to_string())?;
-        let mut at = by_time
-            .max(bounds.tail.saturating_sub(most))
-            .max(bounds.earliest);
-        while at < bounds.tail {
-            let frames = self
-                .log
-                .read(partition, at, 1024 * 1024)
-                .map_err(|error| error.to_string())?;
-            if frames.is_empty() {
-                // A gap up to the tail.
-                break;
-            }
-            for frame in frames {
-                let end = frame.base + u64::from(frame.count);
-                // What a route wrote was never published, so it is no event's first.
-                if frame.provenance.is_none() {
-                    let batch = sandbar_types::Batch::decode(&frame.body)
-                        .map_err(|error| error.to_string())?;
-                    for (index, event) in batch.iter().enumerate() {
-                        seen.push(Seen {
-                            key: super::dedupe::key(event.source, event.id),
-                            content: super::dedupe::content(event),
-                            partition: partition.partition,
-                            offset: frame.base + index as u64,
-                            time: frame.time,
-                        });
-                    }
-                }
-                at = end;
-            }
-        }
-        Ok(())
+        self.recents.load(topic)
     }
 
     /// Forgets a deleted topic.
     pub fn forget(&self, topic: &Name) {
-        self.recents
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(topic);
-    }
-
-    fn recent(&self, topic: &Topic) -> Arc<Recent> {
-        let dedupe = topic.dedupe();
-        let (most, age) = (
-            dedupe.max_events,
-            dedupe.max_age_seconds.saturating_mul(1000),
-        );
-        let found = self
-            .recents
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&topic.name)
-            .cloned();
-        let recent = found.unwrap_or_else(|| {
-            let mut recents = self.recents.write().unwrap_or_else(PoisonError::into_inner);
-            let fresh = || {
-                Arc::new(Recent {
-                    window: Mutex::new(Window::new(most, age)),
-                    settled: Notify::new(),
-                })
-            };
-            recents
-                .entry(topic.name.clone())
-                .or_insert_with(fresh)
-                .clone()
-        });
-        recent.window().resize(most, age);
-        recent
+        self.recents.forget(topic);
     }
 
     /// Stores the events of one request.
@@ -293,10 +144,10 @@ impl Publisher {
         if good.is_empty() {
             return Ok(Published::default());
         }
-        let recent = self.recent(topic);
+        let recent = self.recents.of(topic);
         let keys: Vec<_> = good
             .iter()
-            .map(|one| super::dedupe::identify(&one.event))
+            .map(|one| dedupe::identify(&one.event))
             .collect();
         let (ticket, reservations) = loop {
             let settled = recent.settled.notified();
@@ -380,141 +231,6 @@ impl Publisher {
     }
 }
 
-struct Seen {
-    key: super::dedupe::Key,
-    content: u64,
-    partition: u32,
-    offset: Offset,
-    time: u64,
-}
-
-/// Checks size and contract of each event.
-#[must_use]
-pub fn check(topic: &Topic, decoded: Vec<Decoded>) -> Checked {
-    let bytes = decoded.iter().map(Decoded::byte_length).sum();
-    let contract = topic.contract();
-    let limit = topic.max_event_bytes();
-    let mut good = Vec::with_capacity(decoded.len());
-    let mut rejected = Vec::new();
-    for (index, decoded) in decoded.into_iter().enumerate() {
-        let size = decoded.byte_length();
-        let event = match decoded {
-            Decoded::Event(event) => event,
-            Decoded::Invalid { id, errors } => {
-                let errors = errors
-                    .into_iter()
-                    .map(|error| place_of(index, error.pointer, error.reason));
-                rejected.push(Rejected {
-                    index,
-                    id,
-                    code: Code::InvalidEvent.as_str().into(),
-                    reason: "the event breaks the CloudEvents rules".into(),
-                    errors: errors.collect(),
-                });
-                continue;
-            }
-        };
-        if size > limit {
-            rejected.push(Rejected {
-                index,
-                id: Some(event.id),
-                code: Code::EventTooLarge.as_str().into(),
-                reason: format!(
-                    "the event has {size} bytes; topic {} takes at most {limit}",
-                    topic.name
-                ),
-                errors: Vec::new(),
-            });
-            continue;
-        }
-        if let Some(bound) = &contract
-            && let Err(violations) =
-                bound
-                    .contract
-                    .check(&event.r#type, &event.datacontenttype, &event.data)
-        {
-            let errors = violations.violations.iter();
-            rejected.push(Rejected {
-                index,
-                id: Some(event.id),
-                code: Code::ContractViolation.as_str().into(),
-                reason: format!(
-                    "the event does not fit contract {}: {violations}",
-                    bound.reference()
-                ),
-                errors: errors
-                    .map(|one| place_of(index, one.pointer.clone(), one.reason.clone()))
-                    .collect(),
-            });
-            continue;
-        }
-        good.push(Good { index, event });
-    }
-    Checked {
-        good,
-        rejected,
-        bytes,
-    }
-}
-
-fn place_of(index: usize, pointer: String, reason: String) -> Place {
-    Place {
-        index: Some(index),
-        pointer,
-        reason,
-    }
-}
-
-/// A refusal of a whole batch, classed by its first bad event.
-fn refusal(rejected: Vec<Rejected>) -> Problem {
-    let code = rejected
-        .first()
-        .and_then(|first| Code::ALL.iter().find(|code| code.as_str() == first.code));
-    let code = *code.unwrap_or(&Code::InvalidEvent);
-    let count = rejected.len();
-    let detail = match rejected.first() {
-        Some(first) if count == 1 => first.reason.clone(),
-        Some(first) => {
-            format!(
-                "{count} events are refused and nothing is stored; event {}: {}",
-                first.index, first.reason
-            )
-        }
-        None => String::new(),
-    };
-    let places = rejected.into_iter().take(MOST_LISTED).flat_map(|one| {
-        if one.errors.is_empty() {
-            vec![place_of(one.index, "/id".into(), one.reason)]
-        } else {
-            one.errors
-        }
-    });
-    Problem::new(code, detail).errors(places.collect())
-}
-
-fn conflicts(good: &[Good], reservations: &[Reservation]) -> Vec<Rejected> {
-    let conflict = |(one, reservation): (&Good, &Reservation)| match reservation {
-        Reservation::Conflict { partition, offset } => Some(Rejected {
-            index: one.index,
-            id: Some(one.event.id.clone()),
-            code: Code::IdConflict.as_str().into(),
-            reason: match offset {
-                Some(offset) => format!(
-                    "source {:?} and id {:?} are those of the event at partition {partition}, offset {offset}, which has other data",
-                    one.event.source, one.event.id
-                ),
-                None => format!(
-                    "source {:?} and id {:?} are those of another event of this batch, which has other data",
-                    one.event.source, one.event.id
-                ),
-            },
-            errors: Vec::new(),
-        }),
-        _ => None,
-    };
-    good.iter().zip(reservations).filter_map(conflict).collect()
-}
-
 /// New events, laid out as one frame per partition.
 struct Placed {
     frames: Vec<Append>,
@@ -527,7 +243,7 @@ fn place(topic: &Topic, good: &[Good], reservations: &[Reservation]) -> Placed {
     let mut places = Vec::with_capacity(good.len());
     for (one, reservation) in good.iter().zip(reservations) {
         if *reservation == Reservation::New {
-            let partition = partition_of(one.event.key(), topic.partitions);
+            let partition = PartitionId::number_of(one.event.key(), topic.partitions);
             let frame = builders.len();
             let (frame, builder) = builders
                 .entry(partition)

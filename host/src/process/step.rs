@@ -143,16 +143,6 @@ pub struct Target {
     pub partitions: u32,
 }
 
-/// The partition of a key: xxh3-64 modulo the number of partitions.
-#[must_use]
-pub fn partition_of(key: &str, partitions: u32) -> u32 {
-    if partitions <= 1 {
-        return 0;
-    }
-    let hash = xxhash_rust::xxh3::xxh3_64(key.as_bytes());
-    u32::try_from(hash % u64::from(partitions)).unwrap_or(0)
-}
-
 /// Decides over a batch.
 #[must_use]
 pub fn decide(input: &Input<'_>) -> Decision {
@@ -273,7 +263,7 @@ impl<'a> Deciding<'a> {
             let partition = if *partitions == 1 {
                 0
             } else {
-                partition_of(&self.input.processed.outputs.get(output).key(), *partitions)
+                PartitionId::number_of(&self.input.processed.outputs.get(output).key(), *partitions)
             };
             self.emitted[target] += 1;
             let index = u32::try_from(output - first).unwrap_or(u32::MAX);

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{file::Wanted, references};
+use super::{file::Wanted, references, version::Version};
 use crate::{
     catalog::{RouteDocument, TopicDocument},
     cli::{
@@ -72,31 +72,6 @@ pub(super) fn make(client: &Client, wanted: &Wanted) -> Result<Plan, Failure> {
     Ok(Plan { items })
 }
 
-/// A contract of the file and the version in which the hub has it, or will have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Version {
-    pub number: u64,
-    /// Whether it is there already.
-    pub present: bool,
-}
-
-/// Finds the version with this digest among what the hub lists; else the one that comes next.
-fn version_of(listed: &[Value], digest: &str) -> Version {
-    let numbers = || {
-        listed
-            .iter()
-            .filter_map(|version| version["version"].as_u64())
-    };
-    let same = listed
-        .iter()
-        .find(|version| version["digest"] == digest)
-        .and_then(|version| version["version"].as_u64());
-    Version {
-        number: same.unwrap_or_else(|| numbers().max().unwrap_or(0) + 1),
-        present: same.is_some(),
-    }
-}
-
 /// All versions of a contract; none where the hub does not know it.
 fn listed(client: &Client, name: &str) -> Result<Vec<Value>, Failure> {
     let found = client.find(&path(&["contracts", name, "versions"])?)?;
@@ -110,7 +85,7 @@ fn contract(
     definition: &Definition,
 ) -> Result<(Item, Version), Failure> {
     let listed = listed(client, name)?;
-    let version = version_of(&listed, &definition.digest());
+    let version = Version::of(&listed, &definition.digest());
     let (act, changes) = match (version.present, listed.is_empty()) {
         (true, _) => (Act::Keep, Vec::new()),
         (false, true) => (Act::Make, Vec::new()),

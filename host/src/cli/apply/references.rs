@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{file::Wanted, plan::Version};
+use super::{file::Wanted, version::Version};
 use crate::cli::client::{Client, Failure, path};
 
 pub(super) fn check(

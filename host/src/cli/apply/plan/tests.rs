@@ -66,8 +66,8 @@ fn a_contract_is_known_by_its_content_whatever_came_later() {
         json!({"version": 4, "digest": "sha256:b"}),
     ];
     let version = |number, present| Version { number, present };
-    assert_eq!(version_of(&listed, "sha256:a"), version(1, true));
+    assert_eq!(Version::of(&listed, "sha256:a"), version(1, true));
     // Versions may have been deleted: the next follows the latest, not the number of them.
-    assert_eq!(version_of(&listed, "sha256:new"), version(5, false));
-    assert_eq!(version_of(&[], "sha256:new"), version(1, false));
+    assert_eq!(Version::of(&listed, "sha256:new"), version(5, false));
+    assert_eq!(Version::of(&[], "sha256:new"), version(1, false));
 }

@@ -1,0 +1,30 @@
+//! Which version of a contract the file's definition is, or becomes.
+
+use serde_json::Value;
+
+/// A contract of the file and the version in which the hub has it, or will have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    pub number: u64,
+    /// Whether it is there already.
+    pub present: bool,
+}
+
+impl Version {
+    /// Finds the version with this digest among what the hub lists; else the one that comes next.
+    pub fn of(listed: &[Value], digest: &str) -> Self {
+        let numbers = || {
+            listed
+                .iter()
+                .filter_map(|version| version["version"].as_u64())
+        };
+        let same = listed
+            .iter()
+            .find(|version| version["digest"] == digest)
+            .and_then(|version| version["version"].as_u64());
+        Self {
+            number: same.unwrap_or_else(|| numbers().max().unwrap_or(0) + 1),
+            present: same.is_some(),
+        }
+    }
+}
