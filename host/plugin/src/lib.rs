@@ -24,6 +24,7 @@ mod resolve;
 mod runner;
 mod state;
 mod ticker;
+mod wasi;
 mod workers;
 mod wrap;
 

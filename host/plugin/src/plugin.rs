@@ -7,7 +7,7 @@ use wasmtime::component::{Component, InstancePre};
 use crate::{
     Capability, Engine, Form, InstantiateError, Limits, Refusal, Runner, World, artifact, inspect,
     state::{State, TABLE_ELEMENTS},
-    wrap,
+    wasi, wrap,
 };
 
 /// A compiled plugin: immutable, known by the digest of what was uploaded. Cheap to clone.
@@ -41,11 +41,12 @@ impl Plugin {
         };
         let (world, capabilities) = inspect::component(&component)?;
         fits(engine, &component)?;
-        let instance =
-            (engine.0.linker.instantiate_pre(&component)).map_err(|error| Refusal::WrongType {
+        let instance = bind(engine, &component, capabilities.contains(&Capability::Wasi)).map_err(
+            |error| Refusal::WrongType {
                 export: "an import".to_owned(),
                 detail: format!("{error:#}"),
-            })?;
+            },
+        )?;
         if !reused && let Some(artifacts) = &engine.0.artifacts {
             artifacts.store(&digest, &component);
         }
@@ -110,7 +111,7 @@ impl Plugin {
         grants: &[Capability],
     ) -> Result<Runner, InstantiateError> {
         let missing: Vec<Capability> = (self.0.capabilities.iter().copied())
-            .filter(|capability| *capability != Capability::Log && !grants.contains(capability))
+            .filter(|capability| !capability.is_free() && !grants.contains(capability))
             .collect();
         if !missing.is_empty() {
             return Err(InstantiateError::GrantMissing(missing));
@@ -122,7 +123,7 @@ impl Plugin {
                 limit,
             });
         }
-        Runner::start(self.clone(), config.into(), limits)
+        Runner::start(self.clone(), config.into(), limits, grants)
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -142,6 +143,20 @@ impl std::fmt::Debug for Plugin {
             .field("world", &self.0.world)
             .finish()
     }
+}
+
+/// Ties the component's imports to the hub's functions.
+fn bind(
+    engine: &Engine,
+    component: &Component,
+    wasi: bool,
+) -> wasmtime::Result<InstancePre<State>> {
+    if !wasi {
+        return engine.0.linker.instantiate_pre(component);
+    }
+    let mut linker = engine.0.linker.clone();
+    wasi::link(&mut linker, component)?;
+    linker.instantiate_pre(component)
 }
 
 fn translate(engine: &Engine, form: Form, bytes: &[u8]) -> Result<Component, Refusal> {
