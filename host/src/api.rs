@@ -3,6 +3,7 @@
 //! The OpenAPI document is generated from the handlers' annotations.
 
 mod caller;
+mod channels;
 mod contracts;
 mod dead_letters;
 mod events;
@@ -64,6 +65,9 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(plugins::versions))
         .routes(routes!(plugins::upload, plugins::get, plugins::delete))
         .routes(routes!(plugins::try_out))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::put, channels::get, channels::delete))
+        .routes(routes!(channels::roll_back))
         .routes(routes!(routes::list))
         .routes(routes!(routes::put, routes::get, routes::delete))
         .routes(routes!(routes::pause))

@@ -1,4 +1,4 @@
-//! What there is: topics, contracts, plugins and routes, and the rules between them.
+//! What there is: topics, contracts, plugins, channels and routes, and the rules between them.
 //!
 //! The catalog checks a definition against all others, keeps it in meta, and hands out what the
 //! stages run with. It knows no HTTP and runs no events. Calls that change something block on the
@@ -19,6 +19,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
+mod channels;
 mod contracts;
 mod documents;
 mod plugins;
@@ -26,6 +27,7 @@ mod resolved;
 mod routes;
 mod topics;
 
+pub use channels::{Activation, Because, Channel, Moved};
 pub use contracts::{BoundContract, compile};
 pub use documents::{
     Dedupe, Durability, Retention, RetryPolicy, RouteDocument, Start, StepDocument, StepLimits,
@@ -64,14 +66,17 @@ struct Tables {
     topics: meta::Table<topics::Record>,
     contracts: meta::Table<contracts::Record>,
     plugins: meta::Table<PluginRecord>,
+    channels: meta::Table<Channel>,
     routes: meta::Table<routes::Record>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     topics: BTreeMap<Name, Arc<Topic>>,
     contracts: BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>,
     plugins: BTreeMap<Name, BTreeMap<String, RegisteredPlugin>>,
+    /// By `plugin@channel`.
+    channels: BTreeMap<String, Channel>,
     routes: BTreeMap<Name, Route>,
 }
 
@@ -90,6 +95,7 @@ impl Catalog {
             topics: meta::Table::new(store.clone(), meta::tables::TOPICS),
             contracts: meta::Table::new(store.clone(), meta::tables::CONTRACTS),
             plugins: meta::Table::new(store.clone(), meta::tables::PLUGINS),
+            channels: meta::Table::new(store.clone(), meta::tables::CHANNELS),
             routes: meta::Table::new(store.clone(), meta::tables::ROUTES),
         };
         let catalog = Self {
@@ -103,6 +109,7 @@ impl Catalog {
         catalog.load_contracts()?;
         catalog.load_topics()?;
         catalog.load_plugins()?;
+        catalog.load_channels()?;
         catalog.load_routes()?;
         Ok(catalog)
     }

@@ -2,6 +2,7 @@
 //! of the hub's insides.
 
 mod apply;
+mod channels;
 mod client;
 mod contracts;
 mod dead_letters;
@@ -64,6 +65,9 @@ enum Command {
     /// Plugins.
     #[command(subcommand)]
     Plugin(plugins::PluginCommand),
+    /// Channels: the versions of plugins in use.
+    #[command(subcommand)]
+    Channel(channels::ChannelCommand),
     /// Routes.
     #[command(subcommand)]
     Route(routes::RouteCommand),
@@ -99,6 +103,7 @@ pub fn main(args: Args) -> ExitCode {
         Command::Topic(topic) => topics::run(&client, &topic),
         Command::Contract(contract) => contracts::run(&client, &contract),
         Command::Plugin(plugin) => plugins::run(&client, &plugin),
+        Command::Channel(channel) => channels::run(&client, &channel),
         Command::Route(route) => routes::run(&client, &route),
         Command::DeadLetter(letter) => dead_letters::run(&client, &letter),
         Command::Lineage(lineage) => status::lineage(&client, &lineage),

@@ -20,6 +20,7 @@ pub mod tables {
     pub const TOPICS: &str = "topics";
     pub const CONTRACTS: &str = "contracts";
     pub const PLUGINS: &str = "plugins";
+    pub const CHANNELS: &str = "channels";
     pub const ROUTES: &str = "routes";
     pub const CHECKPOINTS: &str = "checkpoints";
 }

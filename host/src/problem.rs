@@ -111,6 +111,7 @@ codes! {
     UnknownTopic "unknown-topic" 404 "The topic does not exist" "Create it with PUT /v1/topics/{topic}; GET /v1/topics lists what there is.";
     UnknownContract "unknown-contract" 404 "The contract does not exist" "Register it with POST /v1/contracts/{name}/versions; GET /v1/contracts lists what there is.";
     UnknownPlugin "unknown-plugin" 404 "The plugin does not exist" "Upload it with PUT /v1/plugins/{name}/versions/{version}; GET /v1/plugins lists what there is.";
+    UnknownChannel "unknown-channel" 404 "The channel does not exist" "Make it with PUT /v1/plugins/{name}/channels/{channel}.";
     UnknownRoute "unknown-route" 404 "The route does not exist" "Create it with PUT /v1/routes/{route}; GET /v1/routes lists what there is.";
     UnknownEvent "unknown-event" 404 "There is no such event" "Check topic, partition and offset; GET /v1/topics/{topic} tells the ends of each partition.";
     UnsupportedMediaType "unsupported-media-type" 415 "The content type is not supported here" "Use one of the content types that the detail lists.";
@@ -127,7 +128,10 @@ codes! {
     PartitionsFixed "partitions-fixed" 409 "The number of partitions cannot be changed" "Order per key depends on it. Make another topic with the number you want and a route that copies into it.";
     TopicInUse "topic-in-use" 409 "The topic is in use" "Delete the routes that the detail names first.";
     ContractInUse "contract-in-use" 409 "The contract version is in use" "Bind the topics that the detail names to another version first.";
-    PluginInUse "plugin-in-use" 409 "The plugin version is in use" "Move the routes that the detail names to another version first.";
+    PluginInUse "plugin-in-use" 409 "The plugin version is in use" "Move the routes and channels that the detail names to another version first.";
+    ChannelInUse "channel-in-use" 409 "The channel is in use" "Move the routes that the detail names to a version or to another channel first.";
+    NameTaken "name-taken" 409 "The name is taken" "The versions and the channels of a plugin share their names: choose another.";
+    NothingToRollBack "nothing-to-roll-back" 409 "There is no version to go back to" "Activate a version by name.";
     InvalidSchema "invalid-schema" 422 "The schema is not valid" "Correct the place that the detail names. Nothing is fetched from the network: put what is referred to into the same document.";
     VersionTaken "version-taken" 409 "This version has other bytes" "Versions never change: upload under a new version.";
     InvalidPlugin "invalid-plugin" 422 "The plugin cannot be used" "Build it to the world 'transformer' or 'column-transformer' of wit/transform.wit; the detail names what does not fit.";

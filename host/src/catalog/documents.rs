@@ -103,7 +103,7 @@ impl Default for StepLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepDocument {
-    /// `name@version`.
+    /// `name@version`, or `name@channel` for the version that the channel points at.
     pub plugin: String,
     /// Handed to the plugin's `configure` as JSON.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
@@ -174,4 +174,12 @@ pub struct RouteDocument {
     pub retry: RetryPolicy,
     #[serde(default)]
     pub start: Start,
+}
+
+impl RouteDocument {
+    /// Whether a step names this plugin version or channel.
+    #[must_use]
+    pub fn names(&self, reference: &str) -> bool {
+        self.steps.iter().any(|step| step.plugin == reference)
+    }
 }

@@ -1,6 +1,7 @@
 //! Plugins: immutable versions of uploaded bytes, kept in files by digest, compiled at upload.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::Write,
     path::Path,
@@ -137,6 +138,14 @@ impl Catalog {
                 ),
             ));
         }
+        if self
+            .state()
+            .channels
+            .contains_key(&format!("{name}@{version}"))
+        {
+            let detail = format!("{name}@{version} is a channel");
+            return Err(Problem::new(Code::NameTaken, detail));
+        }
         let record = PluginRecord {
             name: name.to_string(),
             version: version.to_string(),
@@ -174,7 +183,7 @@ impl Catalog {
         Ok((record, Put::Made))
     }
 
-    /// Deletes a version that no route uses. `running` are references that routes still run with.
+    /// Deletes a version that no route and no channel uses. `running` are references that routes still run with.
     ///
     /// # Errors
     /// `unknown-plugin`, `plugin-in-use`.
@@ -187,22 +196,15 @@ impl Catalog {
         let _changing = self.changing();
         let found = self.plugin(name, version)?;
         let reference = found.record.reference();
-        let mut users: Vec<String> = (self.state().routes.iter())
-            .filter(|(_, route)| {
-                route
-                    .document
-                    .steps
-                    .iter()
-                    .any(|step| step.plugin == reference)
-            })
-            .map(|(route, _)| route.to_string())
-            .chain(
-                running
-                    .iter()
-                    .filter(|(used, _)| *used == reference)
-                    .map(|(_, route)| route.to_string()),
-            )
-            .collect();
+        let mut users = super::channels::users(&self.state(), &reference);
+        let running = running.iter().filter(|(used, _)| *used == reference);
+        users.extend(running.map(|(_, route)| route.to_string()));
+        let channels = self.channels(name).into_iter();
+        users.extend(
+            channels
+                .filter(|channel| channel.target() == reference)
+                .map(|channel| format!("channel {}", channel.reference())),
+        );
         users.sort();
         users.dedup();
         if !users.is_empty() {
@@ -243,19 +245,36 @@ pub(super) fn find(state: &State, reference: &str) -> Result<RegisteredPlugin, P
             "{reference:?} has no version; write name@version"
         )));
     };
-    let versions = state.plugins.get(name).ok_or_else(|| {
-        let known: Vec<&str> = state.plugins.keys().map(Name::as_str).collect();
-        unknown(format!(
-            "there is no plugin {name:?}{}",
-            super::nearest(name, &known)
-        ))
-    })?;
+    let versions = versions(state, name)?;
     versions.get(version).cloned().ok_or_else(|| {
         let known: Vec<&str> = versions.keys().map(String::as_str).collect();
         unknown(format!(
             "plugin {name} has no version {version:?}; it has {}",
             known.join(", ")
         ))
+    })
+}
+
+/// The version itself, or the one that the channel of this name points at.
+pub(super) fn find_in_use(state: &State, reference: &str) -> Result<RegisteredPlugin, Problem> {
+    match state.channels.get(reference) {
+        Some(channel) => find(state, &channel.target()),
+        None => find(state, reference),
+    }
+}
+
+/// The versions of a plugin.
+pub(super) fn versions<'a>(
+    state: &'a State,
+    name: &str,
+) -> Result<&'a BTreeMap<String, RegisteredPlugin>, Problem> {
+    state.plugins.get(name).ok_or_else(|| {
+        let known: Vec<&str> = state.plugins.keys().map(Name::as_str).collect();
+        let near = super::nearest(name, &known);
+        Problem::new(
+            Code::UnknownPlugin,
+            format!("there is no plugin {name:?}{near}"),
+        )
     })
 }
 

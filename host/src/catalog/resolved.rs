@@ -11,6 +11,8 @@ use super::{RouteDocument, Topic};
 #[derive(Debug)]
 pub struct Resolved {
     pub name: Name,
+    /// With versions where the route's own document names channels, so that a restart finishes what
+    /// was begun with the versions that began it.
     pub document: RouteDocument,
     pub steps: Vec<ResolvedStep>,
     /// In the order of the document's `to`.

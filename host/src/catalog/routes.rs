@@ -172,12 +172,14 @@ pub(super) fn resolve(
         let found = topics::find(state, target.as_str());
         targets.push(found.map_err(|problem| in_document(format!("/to/{index}"), problem))?);
     }
+    let mut pinned = document.clone();
     let mut steps = Vec::with_capacity(document.steps.len());
     for (index, step) in document.steps.iter().enumerate() {
-        let found = plugins::find(state, &step.plugin)
+        let found = plugins::find_in_use(state, &step.plugin)
             .map_err(|problem| in_document(format!("/steps/{index}/plugin"), problem))?;
+        pinned.steps[index].plugin = found.record.reference();
         steps.push(ResolvedStep {
-            reference: step.plugin.clone(),
+            reference: found.record.reference(),
             plugin: found.plugin,
             config: step.config.to_string(),
             limits: limits(step),
@@ -186,7 +188,7 @@ pub(super) fn resolve(
     }
     Ok(Resolved {
         name: name.clone(),
-        document: document.clone(),
+        document: pinned,
         steps,
         targets,
     })
@@ -310,7 +312,7 @@ fn circle(path: &[Name]) -> Problem {
 }
 
 /// Instantiates each step once, so that what cannot run is refused now and not at the first event.
-fn try_configuration(route: &Resolved) -> Result<(), Problem> {
+pub(super) fn try_configuration(route: &Resolved) -> Result<(), Problem> {
     for (index, step) in route.steps.iter().enumerate() {
         step.plugin
             .instantiate(&step.config, step.limits, &step.grants)

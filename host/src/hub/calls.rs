@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::Hub;
 use crate::{
-    catalog::{self, PluginRecord, Put, Route, RouteDocument, Topic},
+    catalog::{self, Because, Channel, PluginRecord, Put, Route, RouteDocument, Topic},
     contract::Definition,
     ingest::{
         Handling, Published,
@@ -201,6 +201,33 @@ impl Hub {
             .apply(&resolved, route.paused)
             .map_err(Problem::internal)?;
         Ok((name, put))
+    }
+
+    /// Points a channel at a version; with none, back at the one before. The routes that run with it
+    /// take it over between two batches.
+    ///
+    /// # Errors
+    /// Whatever speaks against it; nothing has changed then.
+    pub async fn move_channel(
+        self: &Arc<Self>,
+        plugin: String,
+        channel: String,
+        version: Option<String>,
+        because: Because,
+    ) -> Result<(Channel, Put), Problem> {
+        let _changing = self.changing_routes.lock().await;
+        let hub = self.clone();
+        let moved = self.engine.run(move || match version {
+            Some(version) => hub.catalog.activate(&plugin, &channel, &version, because),
+            None => hub.catalog.roll_back(&plugin, &channel, because),
+        });
+        let moved = moved.await.map_err(Problem::internal)??;
+        for (route, paused) in &moved.routes {
+            self.processor
+                .apply(route, *paused)
+                .map_err(Problem::internal)?;
+        }
+        Ok((moved.channel, moved.put))
     }
 
     /// # Errors

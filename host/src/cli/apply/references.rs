@@ -44,7 +44,7 @@ pub(super) fn check(
         for step in &route.steps {
             let Some((plugin, version)) = step.plugin.split_once('@') else {
                 let reason = format!(
-                    "plugin {:?} has no version; write name@version",
+                    "plugin {:?} has no version; write name@version or name@channel",
                     step.plugin
                 );
                 return Err(wanted.error("routes", name, &reason));
@@ -54,7 +54,8 @@ pub(super) fn check(
                 .get(plugin)
                 .is_some_and(|file| file.version == version);
             let there = path(&["plugins", plugin, "versions", version])?;
-            if !known && client.find(&there)?.is_none() {
+            let channel = path(&["plugins", plugin, "channels", version])?;
+            if !known && client.find(&there)?.is_none() && client.find(&channel)?.is_none() {
                 let reason = format!(
                     "plugin {} is neither in the file nor on the hub",
                     step.plugin
