@@ -13,6 +13,7 @@ mod plugins;
 mod refusal;
 mod routes;
 mod server;
+mod shadows;
 mod system;
 mod topics;
 
@@ -72,6 +73,8 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(routes::put, routes::get, routes::delete))
         .routes(routes!(routes::pause))
         .routes(routes!(routes::resume))
+        .routes(routes!(shadows::put, shadows::get, shadows::delete))
+        .routes(routes!(shadows::promote))
         .routes(routes!(dead_letters::list))
         .routes(routes!(system::status))
         .routes(routes!(system::healthz))

@@ -25,6 +25,7 @@ mod documents;
 mod plugins;
 mod resolved;
 mod routes;
+mod shadows;
 mod topics;
 
 pub use channels::{Activation, Because, Channel, Moved};
@@ -36,6 +37,7 @@ pub use documents::{
 pub use plugins::{PluginRecord, RegisteredPlugin};
 pub use resolved::{Resolved, ResolvedStep};
 pub use routes::Route;
+pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};
 pub use topics::Topic;
 
 /// The topic of dead letters.
@@ -68,6 +70,7 @@ struct Tables {
     plugins: meta::Table<PluginRecord>,
     channels: meta::Table<Channel>,
     routes: meta::Table<routes::Record>,
+    shadows: meta::Table<ShadowRecord>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -78,6 +81,8 @@ struct State {
     /// By `plugin@channel`.
     channels: BTreeMap<String, Channel>,
     routes: BTreeMap<Name, Route>,
+    /// By route.
+    shadows: BTreeMap<Name, ShadowRecord>,
 }
 
 impl Catalog {
@@ -97,6 +102,7 @@ impl Catalog {
             plugins: meta::Table::new(store.clone(), meta::tables::PLUGINS),
             channels: meta::Table::new(store.clone(), meta::tables::CHANNELS),
             routes: meta::Table::new(store.clone(), meta::tables::ROUTES),
+            shadows: meta::Table::new(store.clone(), meta::tables::SHADOWS),
         };
         let catalog = Self {
             log,
@@ -111,6 +117,7 @@ impl Catalog {
         catalog.load_plugins()?;
         catalog.load_channels()?;
         catalog.load_routes()?;
+        catalog.load_shadows()?;
         Ok(catalog)
     }
 

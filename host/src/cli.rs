@@ -11,6 +11,7 @@ mod output;
 mod plugins;
 mod publish;
 mod routes;
+mod shadows;
 mod status;
 mod table;
 mod tail;
@@ -71,6 +72,9 @@ enum Command {
     /// Routes.
     #[command(subcommand)]
     Route(routes::RouteCommand),
+    /// Candidates beside what routes run.
+    #[command(subcommand)]
+    Shadow(shadows::ShadowCommand),
     /// Events that could not be processed.
     #[command(subcommand)]
     DeadLetter(dead_letters::DeadLetterCommand),
@@ -105,6 +109,7 @@ pub fn main(args: Args) -> ExitCode {
         Command::Plugin(plugin) => plugins::run(&client, &plugin),
         Command::Channel(channel) => channels::run(&client, &channel),
         Command::Route(route) => routes::run(&client, &route),
+        Command::Shadow(shadow) => shadows::run(&client, &shadow),
         Command::DeadLetter(letter) => dead_letters::run(&client, &letter),
         Command::Lineage(lineage) => status::lineage(&client, &lineage),
         Command::Status => status::status(&client),

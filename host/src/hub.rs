@@ -1,7 +1,7 @@
 //! Wires the stages together; the only file that names them all.
 //!
 //! [`Hub::open`] brings everything up in the order of dependence, [`Hub::close`] takes it down in
-//! the order of the data: no more publishes, then the routes, then the log.
+//! the order of the data: no more publishes, then the shadows and the routes, then the log.
 
 use std::{
     fs::{self, File},
@@ -25,15 +25,18 @@ use crate::{
     metrics::Metrics,
     problem::Problem,
     process::{Checkpoints, Processor},
+    shadow::Shadows,
 };
 
 mod calls;
 mod readings;
+mod shadows;
 mod trace;
 mod trial;
 
 pub use calls::ContractCheck;
 pub use readings::{LaneReading, RouteStatus};
+pub use shadows::ShadowStatus;
 pub use trial::{Trial, TrialRequest};
 
 /// How often retention looks.
@@ -46,6 +49,7 @@ pub struct Hub {
     pub catalog: Arc<Catalog>,
     pub publisher: Publisher,
     pub processor: Processor,
+    pub shadows: Shadows,
     pub reader: Reader,
     pub engine: Engine,
     pub metrics: Arc<Metrics>,
@@ -119,6 +123,8 @@ impl Hub {
             dead_letters.clone(),
             metrics.clone(),
         );
+        let (ripe, ripened) = tokio::sync::mpsc::unbounded_channel();
+        let shadows = Shadows::new(shared_log.clone(), engine.clone(), catalog.clone(), ripe);
         for (name, route) in catalog.routes() {
             let resolved = catalog
                 .resolve(&name, &route.document)
@@ -136,12 +142,17 @@ impl Hub {
             catalog,
             publisher,
             processor,
+            shadows,
             engine,
             metrics,
             log,
             dead_letters,
         });
+        for (name, record) in hub.catalog.shadows() {
+            hub.run_shadow(&name, record)?;
+        }
         hub.tasks.spawn(retention(hub.clone()));
+        hub.tasks.spawn(shadows::promote_ripe(hub.clone(), ripened));
         Ok(hub)
     }
 
@@ -151,6 +162,7 @@ impl Hub {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.shadows.stop_all().await;
         self.processor.stop().await;
         let log = self.log.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || log.close()).await {

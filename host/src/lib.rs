@@ -4,6 +4,7 @@ pub mod contract;
 pub mod deliver;
 pub mod ingest;
 pub mod process;
+pub mod shadow;
 
 pub mod catalog;
 pub mod meta;
@@ -14,6 +15,7 @@ pub mod hub;
 pub mod serve;
 
 pub mod clock;
+pub mod diff;
 pub mod metrics;
 pub mod problem;
 

@@ -22,6 +22,7 @@ pub mod tables {
     pub const PLUGINS: &str = "plugins";
     pub const CHANNELS: &str = "channels";
     pub const ROUTES: &str = "routes";
+    pub const SHADOWS: &str = "shadows";
     pub const CHECKPOINTS: &str = "checkpoints";
 }
 

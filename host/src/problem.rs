@@ -113,6 +113,7 @@ codes! {
     UnknownPlugin "unknown-plugin" 404 "The plugin does not exist" "Upload it with PUT /v1/plugins/{name}/versions/{version}; GET /v1/plugins lists what there is.";
     UnknownChannel "unknown-channel" 404 "The channel does not exist" "Make it with PUT /v1/plugins/{name}/channels/{channel}.";
     UnknownRoute "unknown-route" 404 "The route does not exist" "Create it with PUT /v1/routes/{route}; GET /v1/routes lists what there is.";
+    UnknownShadow "unknown-shadow" 404 "The route has no shadow" "Set a candidate beside it with PUT /v1/routes/{route}/shadow.";
     UnknownEvent "unknown-event" 404 "There is no such event" "Check topic, partition and offset; GET /v1/topics/{topic} tells the ends of each partition.";
     UnsupportedMediaType "unsupported-media-type" 415 "The content type is not supported here" "Use one of the content types that the detail lists.";
     InvalidEvent "invalid-event" 422 "The event breaks the CloudEvents rules" "Correct the attributes listed in 'errors' (CloudEvents 1.0, Context Attributes).";
@@ -132,6 +133,7 @@ codes! {
     ChannelInUse "channel-in-use" 409 "The channel is in use" "Move the routes that the detail names to a version or to another channel first.";
     NameTaken "name-taken" 409 "The name is taken" "The versions and the channels of a plugin share their names: choose another.";
     NothingToRollBack "nothing-to-roll-back" 409 "There is no version to go back to" "Activate a version by name.";
+    ShadowOver "shadow-over" 409 "The shadow is over" "Set another candidate with PUT /v1/routes/{route}/shadow.";
     InvalidSchema "invalid-schema" 422 "The schema is not valid" "Correct the place that the detail names. Nothing is fetched from the network: put what is referred to into the same document.";
     VersionTaken "version-taken" 409 "This version has other bytes" "Versions never change: upload under a new version.";
     InvalidPlugin "invalid-plugin" 422 "The plugin cannot be used" "Build it to the world 'transformer' or 'column-transformer' of wit/transform.wit; the detail names what does not fit.";

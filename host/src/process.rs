@@ -29,12 +29,13 @@ mod work;
 
 pub use checkpoint::Checkpoints;
 pub use dead_letter::DeadLetter;
+pub use driver::Control;
 pub use lane::Counts;
-pub use pipeline::cause_of;
-pub use step::Cause;
+pub use pipeline::{Pipeline, cause_of};
+pub use step::{Cause, Failure, Processed, Verdict};
 pub use view::{Snapshot, State};
 
-use driver::{Control, Driver};
+use driver::Driver;
 use view::View;
 
 /// What all lanes share.
@@ -164,6 +165,13 @@ impl Processor {
         Ok(())
     }
 
+    /// What a running route runs with, now and from now on.
+    #[must_use]
+    pub fn follow(&self, name: &Name) -> Option<watch::Receiver<Control>> {
+        let running = self.running();
+        running.get(name).map(|route| route.control.subscribe())
+    }
+
     /// Pauses or resumes a running route.
     pub fn set_paused(&self, name: &Name, paused: bool) {
         if let Some(route) = self.running().get(name) {
@@ -257,7 +265,7 @@ impl Processor {
 /// now say something else (the route's plugin may be newer than the drop). Blocking: it runs plugins.
 #[must_use]
 pub fn reason_for_drop(route: &Arc<Resolved>, event: &sandbar_types::Batch) -> Option<String> {
-    let processed = pipeline::Pipeline::new(route.clone()).ok()?.run(event);
+    let processed = Pipeline::new(route.clone()).ok()?.silent().run(event);
     match processed.verdicts.into_iter().next() {
         Some(step::Verdict::Drop(reason)) => Some(reason),
         _ => None,

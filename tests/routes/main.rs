@@ -5,6 +5,7 @@ mod channels;
 mod documents;
 mod flow;
 mod plugins;
+mod shadows;
 mod troubles;
 
 use serde_json::{Value, json};

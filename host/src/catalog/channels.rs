@@ -271,11 +271,13 @@ fn ready(state: &State, channel: &Channel) -> Result<Vec<(Arc<Resolved>, bool)>,
     Ok(ready)
 }
 
-/// The routes whose documents name this plugin version or channel.
+/// The routes, and the shadows of routes, whose documents name this plugin version or channel.
 pub(super) fn users(state: &State, reference: &str) -> Vec<String> {
-    let routes = state.routes.iter();
-    routes
+    let routes = (state.routes.iter())
         .filter(|(_, route)| route.document.names(reference))
-        .map(|(name, _)| name.to_string())
-        .collect()
+        .map(|(name, _)| name.to_string());
+    let shadows = (state.shadows.iter())
+        .filter(|(_, shadow)| shadow.document.plugin == reference)
+        .map(|(name, _)| format!("the shadow of {name}"));
+    routes.chain(shadows).collect()
 }

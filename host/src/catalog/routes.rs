@@ -143,6 +143,7 @@ impl Catalog {
     pub fn delete_route(&self, name: &str) -> Result<(Name, Route), Problem> {
         let _changing = self.changing();
         let (name, route) = self.route(name)?;
+        self.forget_shadow(&name)?;
         self.tables
             .routes
             .delete(name.as_str())

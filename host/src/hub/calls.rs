@@ -253,6 +253,7 @@ impl Hub {
         let (name, _) = self
             .blocking(move |hub| hub.catalog.delete_route(&name))
             .await?;
+        self.shadows.stop(&name).await;
         self.processor
             .remove(&name)
             .await

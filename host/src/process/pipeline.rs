@@ -15,6 +15,8 @@ pub struct Pipeline {
     route: Arc<Resolved>,
     runners: Vec<Runner>,
     targets: Vec<Name>,
+    /// What the plugins log goes nowhere.
+    silent: bool,
 }
 
 impl Pipeline {
@@ -40,7 +42,21 @@ impl Pipeline {
             route,
             runners,
             targets,
+            silent: false,
         })
+    }
+
+    /// For running a second time what has run: its log lines were told then.
+    #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
+    /// Linear memory of all steps' instances, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.runners.iter().map(Runner::memory_bytes).sum()
     }
 
     /// Whether this was made from `route`.
@@ -68,7 +84,9 @@ impl Pipeline {
         let mut targets = Vec::new();
         for (step, runner) in self.runners.iter_mut().enumerate() {
             let answer = runner.run(&current, &self.targets);
-            report_logs(&self.route, step, &answer);
+            if !self.silent {
+                report_logs(&self.route, step, &answer);
+            }
             let mut owners_after = Vec::with_capacity(answer.outputs.len());
             for (verdict, &owner) in answer.verdicts.iter().zip(&owners) {
                 match verdict {

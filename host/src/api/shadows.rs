@@ -1,0 +1,97 @@
+//! Shadows over HTTP.
+
+use axum::{
+    Json as Answer,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{Caller, Shared, extract::Json, refusal::ProblemDocument, topics::status};
+use crate::{
+    catalog::{Because, ShadowDocument},
+    hub::ShadowStatus,
+    problem::Problem,
+};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PromoteRequest {
+    /// Kept with the report, and in the history of the channel that is moved.
+    #[serde(default)]
+    reason: String,
+}
+
+/// Sets a candidate beside a step of a route: it runs on the same events, its outputs are compared
+/// and never written. Takes the place of an earlier one.
+#[utoipa::path(put, path = "/v1/routes/{route}/shadow", tag = "routes", operation_id = "put_shadow",
+    params(("route" = String, Path)),
+    request_body = ShadowDocument,
+    responses(
+        (status = 201, description = "Comparing", body = ShadowStatus),
+        (status = 200, description = "Comparing, in place of the earlier one", body = ShadowStatus),
+        (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-document, plugin-config-refused, grant-missing", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn put(
+    State(hub): Shared,
+    Path(route): Path<String>,
+    Json(document): Json<ShadowDocument>,
+) -> Result<(StatusCode, Answer<ShadowStatus>), Problem> {
+    let (shadow, put) = hub.start_shadow(route, document).await?;
+    Ok((status(put), Answer(shadow)))
+}
+
+/// What the comparison found so far.
+#[utoipa::path(get, path = "/v1/routes/{route}/shadow", tag = "routes", operation_id = "get_shadow",
+    params(("route" = String, Path)),
+    responses(
+        (status = 200, body = ShadowStatus),
+        (status = 404, description = "unknown-route, unknown-shadow", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn get(
+    State(hub): Shared,
+    Path(route): Path<String>,
+) -> Result<Answer<ShadowStatus>, Problem> {
+    hub.shadow(&route).map(Answer)
+}
+
+/// Ends the comparison and forgets its report.
+#[utoipa::path(delete, path = "/v1/routes/{route}/shadow", tag = "routes", operation_id = "delete_shadow",
+    params(("route" = String, Path)),
+    responses(
+        (status = 204, description = "Gone"),
+        (status = 404, description = "unknown-route, unknown-shadow", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn delete(
+    State(hub): Shared,
+    Path(route): Path<String>,
+) -> Result<StatusCode, Problem> {
+    hub.stop_shadow(route).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Has the candidate take over between two batches: where the step names a channel, the channel is
+/// moved, else the route's step is changed.
+#[utoipa::path(post, path = "/v1/routes/{route}/shadow/promote", tag = "routes", operation_id = "promote_shadow",
+    params(("route" = String, Path)),
+    request_body = PromoteRequest,
+    responses(
+        (status = 200, body = ShadowStatus),
+        (status = 404, description = "unknown-route, unknown-shadow", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "shadow-over", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "plugin-config-refused, grant-missing", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn promote(
+    State(hub): Shared,
+    caller: Caller,
+    Path(route): Path<String>,
+    Json(request): Json<PromoteRequest>,
+) -> Result<Answer<ShadowStatus>, Problem> {
+    let because = Because {
+        by: caller.name,
+        reason: request.reason,
+    };
+    hub.promote_shadow(route, because).await.map(Answer)
+}

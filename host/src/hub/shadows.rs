@@ -1,0 +1,163 @@
+//! Shadows: begun, told of, ended, and what they lead to.
+
+use std::sync::Arc;
+
+use sandbar_types::Name;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use utoipa::ToSchema;
+
+use super::Hub;
+use crate::{
+    catalog::{Because, Put, ShadowDocument, ShadowRecord},
+    clock,
+    problem::{Code, Problem},
+    shadow::{Promotion, ShadowReport},
+};
+
+/// A shadow and what it found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShadowStatus {
+    #[serde(flatten)]
+    pub document: ShadowDocument,
+    pub report: ShadowReport,
+}
+
+impl Hub {
+    /// Sets a candidate beside a route, in place of an earlier one.
+    ///
+    /// # Errors
+    /// Whatever speaks against it.
+    pub async fn start_shadow(
+        self: &Arc<Self>,
+        route: String,
+        document: ShadowDocument,
+    ) -> Result<(ShadowStatus, Put), Problem> {
+        let _changing = self.changing_routes.lock().await;
+        let hub = self.clone();
+        let stored = self
+            .engine
+            .run(move || hub.catalog.put_shadow(&route, document))
+            .await;
+        let (name, record, put) = stored.map_err(Problem::internal)??;
+        self.shadows.stop(&name).await;
+        let hub = self.clone();
+        let starting = name.clone();
+        self.blocking(move |_| hub.run_shadow(&starting, record).map_err(Problem::internal))
+            .await?;
+        Ok((self.shadow(name.as_str())?, put))
+    }
+
+    /// Blocks on the disk.
+    pub(super) fn run_shadow(&self, name: &Name, record: ShadowRecord) -> Result<(), String> {
+        let route = self.processor.follow(name);
+        let route = route.ok_or_else(|| format!("route {name} does not run"))?;
+        self.shadows.start(name, record, route)
+    }
+
+    /// # Errors
+    /// `unknown-route`, `unknown-shadow`.
+    pub fn shadow(&self, route: &str) -> Result<ShadowStatus, Problem> {
+        let record = self.catalog.shadow(route)?;
+        let (name, _) = self.catalog.route(route)?;
+        Ok(ShadowStatus {
+            document: record.document,
+            report: self.shadows.report(&name).unwrap_or_default(),
+        })
+    }
+
+    /// # Errors
+    /// `unknown-route`, `unknown-shadow`.
+    pub async fn stop_shadow(self: &Arc<Self>, route: String) -> Result<(), Problem> {
+        let _changing = self.changing_routes.lock().await;
+        let name = self
+            .blocking(move |hub| hub.catalog.delete_shadow(&route))
+            .await?;
+        self.shadows.stop(&name).await;
+        Ok(())
+    }
+
+    /// Has the candidate take over: a channel that the step names is moved, else the step's plugin.
+    /// The shadow ends and keeps its report.
+    ///
+    /// # Errors
+    /// `unknown-route`, `unknown-shadow`, `shadow-over`, and whatever speaks against the change;
+    /// nothing has changed then.
+    pub async fn promote_shadow(
+        self: &Arc<Self>,
+        route: String,
+        because: Because,
+    ) -> Result<ShadowStatus, Problem> {
+        let shadow = self.shadow(&route)?;
+        if shadow.report.promotion.is_some() {
+            let detail = format!("{} has taken over already", shadow.document.plugin);
+            return Err(Problem::new(Code::ShadowOver, detail));
+        }
+        let (name, known) = self.catalog.route(&route)?;
+        let document = shadow.document;
+        let in_use = (known.document.steps.get(document.step)).map(|step| step.plugin.clone());
+        let channel = in_use
+            .as_deref()
+            .and_then(|reference| reference.split_once('@'))
+            .and_then(|(plugin, channel)| self.catalog.channel(plugin, channel).ok());
+        let candidate = document.plugin.split_once('@');
+        match (channel, candidate) {
+            (Some(channel), Some((plugin, version)))
+                if plugin == channel.plugin && document.config.is_none() =>
+            {
+                self.move_channel(
+                    channel.plugin,
+                    channel.channel,
+                    Some(version.to_owned()),
+                    because.clone(),
+                )
+                .await?;
+            }
+            _ => {
+                let changed = document.applied_to(&known.document).ok_or_else(|| {
+                    let detail = format!("route {name} has no step {} any more", document.step);
+                    Problem::new(Code::ShadowOver, detail)
+                })?;
+                self.put_route(name.to_string(), changed).await?;
+            }
+        }
+        let promotion = Promotion {
+            at: clock::to_text(clock::now()),
+            by: because.by,
+            reason: because.reason,
+        };
+        self.shadows
+            .promoted(&name, promotion)
+            .await
+            .map_err(Problem::internal)?;
+        self.shadow(name.as_str())
+    }
+}
+
+/// Promotes the candidates whose time has come.
+pub(super) async fn promote_ripe(hub: Arc<Hub>, mut ripe: mpsc::UnboundedReceiver<Name>) {
+    loop {
+        let name = tokio::select! {
+            () = hub.stopping.cancelled() => return,
+            name = ripe.recv() => name,
+        };
+        let Some(name) = name else { return };
+        // It may have been replaced or stopped meanwhile.
+        let Ok(ShadowStatus { document, report }) = hub.shadow(name.as_str()) else {
+            continue;
+        };
+        if !report.is_ripe(&document) {
+            continue;
+        }
+        let because = Because {
+            by: "sandbar".to_owned(),
+            reason: format!(
+                "by the shadow's policy: {} of {} events differ",
+                report.differing, report.compared
+            ),
+        };
+        if let Err(problem) = hub.promote_shadow(name.to_string(), because).await {
+            tracing::warn!(route = %name, %problem, "the candidate could not take over");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Shadows: a candidate runs beside what a route runs, on the same events, and is compared with it.
+//! Nothing that it gives out is written.
+//!
+//! A shadow reads the route's source by itself and asks both, the plugins of the route and the
+//! candidate: plugins are deterministic, so what the route did need not be remembered, and the route
+//! never waits for its shadow. It knows the log and the pipelines of `process`, and no HTTP.
+
+mod compare;
+mod report;
+mod task;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use sandbar_log::Log;
+use sandbar_plugin::Engine;
+use sandbar_types::{Name, PartitionId};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    catalog::{Catalog, ShadowDocument, ShadowRecord, ShadowStart},
+    process::Control,
+};
+
+pub use report::{Promotion, ShadowReport, ShadowState};
+
+use report::Progress;
+use task::Task;
+
+/// What all shadows share.
+#[derive(Debug)]
+struct Shared {
+    log: Arc<dyn Log>,
+    engine: Engine,
+    catalog: Arc<Catalog>,
+    /// Told of routes whose candidate is to take over.
+    ripe: mpsc::UnboundedSender<Name>,
+}
+
+/// All shadows at work.
+#[derive(Debug)]
+pub struct Shadows {
+    shared: Arc<Shared>,
+    running: Mutex<BTreeMap<Name, Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    progress: Arc<Mutex<Progress>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Shadows {
+    /// `ripe` is told of each route whose candidate is to take over by its policy.
+    #[must_use]
+    pub fn new(
+        log: Arc<dyn Log>,
+        engine: Engine,
+        catalog: Arc<Catalog>,
+        ripe: mpsc::UnboundedSender<Name>,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                log,
+                engine,
+                catalog,
+                ripe,
+            }),
+            running: Mutex::default(),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<Name, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a shadow, or goes on where it was. `route` tells what the route runs with.
+    ///
+    /// # Errors
+    /// When the source cannot be read, or what meta has of it cannot.
+    pub fn start(
+        &self,
+        name: &Name,
+        record: ShadowRecord,
+        route: watch::Receiver<Control>,
+    ) -> Result<(), String> {
+        let progress = match record.progress {
+            serde_json::Value::Null => self.begin(name, &record.document, &route)?,
+            known => serde_json::from_value(known)
+                .map_err(|error| format!("the shadow of route {name}: {error}"))?,
+        };
+        let over = progress.report.state.is_over();
+        let progress = Arc::new(Mutex::new(progress));
+        let stop = CancellationToken::new();
+        let task = Task {
+            shared: self.shared.clone(),
+            name: name.clone(),
+            document: record.document,
+            route,
+            progress: progress.clone(),
+            stop: stop.clone(),
+        };
+        let task = if over {
+            tokio::spawn(async {})
+        } else {
+            tokio::spawn(task.run())
+        };
+        let running = Running {
+            progress,
+            stop,
+            task,
+        };
+        self.running().insert(name.clone(), running);
+        Ok(())
+    }
+
+    /// Where a new shadow begins; durable when it returns.
+    fn begin(
+        &self,
+        name: &Name,
+        document: &ShadowDocument,
+        route: &watch::Receiver<Control>,
+    ) -> Result<Progress, String> {
+        let from = route.borrow().route.document.from.clone();
+        let topic = self.shared.catalog.topic(from.as_str());
+        let mut progress = Progress::default();
+        for partition in topic.map_err(|problem| problem.detail)?.partition_ids() {
+            let bounds = self.shared.log.bounds(&partition);
+            let bounds = bounds.map_err(|error| error.to_string())?;
+            let next = match document.start {
+                ShadowStart::Latest => bounds.tail,
+                ShadowStart::Earliest => bounds.earliest,
+            };
+            progress.next.insert(partition.partition, next);
+        }
+        self.shared
+            .catalog
+            .save_shadow(name, serde_json::json!(progress))?;
+        Ok(progress)
+    }
+
+    /// How a shadow is doing.
+    #[must_use]
+    pub fn report(&self, name: &Name) -> Option<ShadowReport> {
+        let running = self.running();
+        let progress = running.get(name)?.progress.lock();
+        Some(
+            progress
+                .unwrap_or_else(PoisonError::into_inner)
+                .report
+                .clone(),
+        )
+    }
+
+    /// Stops a shadow after the events that it is at.
+    pub async fn stop(&self, name: &Name) {
+        let running = self.running().remove(name);
+        if let Some(running) = running {
+            running.end(name).await;
+        }
+    }
+
+    /// Stops a shadow because its candidate has taken over, and keeps that with its report.
+    ///
+    /// # Errors
+    /// When meta cannot be written, in words.
+    pub async fn promoted(&self, name: &Name, promotion: Promotion) -> Result<(), String> {
+        let running = self.running().remove(name);
+        let Some(running) = running else {
+            return Ok(());
+        };
+        let progress = running.progress.clone();
+        running.end(name).await;
+        let saved = {
+            let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            progress.report.state = ShadowState::Promoted;
+            progress.report.promotion = Some(promotion);
+            serde_json::json!(*progress)
+        };
+        let (shared, route) = (self.shared.clone(), name.clone());
+        let kept = tokio::task::spawn_blocking(move || shared.catalog.save_shadow(&route, saved));
+        kept.await.map_err(|error| error.to_string())??;
+        let ended = Running {
+            progress,
+            stop: CancellationToken::new(),
+            task: tokio::spawn(async {}),
+        };
+        self.running().insert(name.clone(), ended);
+        Ok(())
+    }
+
+    /// Stops all; how far each came is kept.
+    pub async fn stop_all(&self) {
+        let all = std::mem::take(&mut *self.running());
+        for (name, running) in all {
+            running.end(&name).await;
+        }
+    }
+}
+
+impl Running {
+    async fn end(self, name: &Name) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(route = %name, %error, "a shadow ended badly");
+        }
+    }
+}
+
+/// The partitions of a route's source.
+fn sources(shared: &Shared, from: &Name) -> Result<Vec<PartitionId>, String> {
+    let topic = shared.catalog.topic(from.as_str());
+    Ok(topic.map_err(|problem| problem.detail)?.partition_ids())
+}

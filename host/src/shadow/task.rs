@@ -1,0 +1,321 @@
+//! One shadow at work: reads the source, asks both, counts.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::select_all;
+use sandbar_log::Log;
+use sandbar_types::{Batch, Name, Offset, PartitionId};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Shared,
+    compare::{Difference, Source, compare},
+    report::{Progress, ShadowState},
+    sources,
+};
+use crate::{
+    catalog::{Resolved, ShadowDocument},
+    process::{Control, Pipeline, Processed},
+};
+
+/// The most events of one call.
+const EVENTS_PER_CALL: usize = 1000;
+/// Bytes read at once.
+const BYTES_PER_CALL: usize = 1 << 20;
+/// How long the report in meta may be behind.
+const SAVE_EVERY: Duration = Duration::from_secs(2);
+/// How long to wait before something that failed is tried again.
+const STALLED_FOR: Duration = Duration::from_millis(500);
+/// Without events for so long, instances are given back.
+const IDLE_AFTER: Duration = Duration::from_secs(5);
+
+pub(super) struct Task {
+    pub shared: Arc<Shared>,
+    pub name: Name,
+    pub document: ShadowDocument,
+    /// What the route runs with.
+    pub route: watch::Receiver<Control>,
+    pub progress: Arc<Mutex<Progress>>,
+    pub stop: CancellationToken,
+}
+
+/// Both sides, ready to run.
+struct Pair {
+    active: Pipeline,
+    candidate: Pipeline,
+}
+
+/// What came of a part of the source.
+struct Part {
+    pair: Pair,
+    events: usize,
+    next: Offset,
+    differences: Vec<Difference>,
+    active: Took,
+    candidate: Took,
+}
+
+/// What a run took.
+#[derive(Clone, Copy, Default)]
+struct Took {
+    nanoseconds: u64,
+    memory_bytes: u64,
+}
+
+impl Task {
+    /// Compares until the end that the document sets, or until stopped.
+    pub async fn run(mut self) {
+        let stop = self.stop.clone();
+        let ended = tokio::select! {
+            () = stop.cancelled() => false,
+            () = self.go_on() => true,
+        };
+        self.save().await;
+        if ended && self.is_ripe() {
+            // Whoever listens may be gone: the hub is closing.
+            let _ = self.shared.ripe.send(self.name.clone());
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn go_on(&mut self) {
+        let mut pair = None;
+        let mut saved = Instant::now();
+        loop {
+            if let Err(detail) = self.steps(&mut pair, &mut saved).await {
+                pair = None;
+                {
+                    let report = &mut self.progress().report;
+                    report.state = ShadowState::Stalled;
+                    report.detail = Some(detail);
+                }
+                // A new version of the route may mend it.
+                let _ = timeout(STALLED_FOR, self.route.changed()).await;
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Compares part after part; comes back when it is at its end.
+    async fn steps(&mut self, pair: &mut Option<Pair>, saved: &mut Instant) -> Result<(), String> {
+        loop {
+            let route = self.route.borrow_and_update().route.clone();
+            let partitions = sources(&self.shared, &route.document.from)?;
+            {
+                let report = &mut self.progress().report;
+                if report.state == ShadowState::Stalled {
+                    report.state = ShadowState::Comparing;
+                    report.detail = None;
+                }
+                if let Some(most) = self.document.max_events
+                    && report.compared >= most
+                {
+                    if !report.is_ripe(&self.document) {
+                        report.state = ShadowState::Done;
+                    }
+                    return Ok(());
+                }
+            }
+            if self.is_ripe() {
+                return Ok(());
+            }
+            let Some((partition, next)) = self.unread(&partitions)? else {
+                self.wait(&partitions, pair).await?;
+                continue;
+            };
+            let part = self.part(pair.take(), route, &partition, next).await?;
+            {
+                let mut progress = self.progress();
+                progress.next.insert(partition.partition, part.next);
+                let report = &mut progress.report;
+                report.add(part.events, part.differences);
+                let compared = report.compared;
+                let (active, candidate) = (part.active, part.candidate);
+                (report.active).add(active.nanoseconds, active.memory_bytes, compared);
+                (report.candidate).add(candidate.nanoseconds, candidate.memory_bytes, compared);
+            }
+            *pair = Some(part.pair);
+            if saved.elapsed() >= SAVE_EVERY {
+                self.save().await;
+                *saved = Instant::now();
+            }
+        }
+    }
+
+    fn is_ripe(&self) -> bool {
+        self.progress().report.is_ripe(&self.document)
+    }
+
+    /// A partition with events that were not compared yet.
+    fn unread(&self, partitions: &[PartitionId]) -> Result<Option<(PartitionId, Offset)>, String> {
+        for partition in partitions {
+            let bounds = self.shared.log.bounds(partition);
+            let bounds = bounds.map_err(|error| error.to_string())?;
+            let known = self.progress().next.get(&partition.partition).copied();
+            // What retention deleted is not compared.
+            let next = known.unwrap_or(0).max(bounds.earliest);
+            if next < bounds.tail {
+                return Ok(Some((partition.clone(), next)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for an event or a change of the route.
+    async fn wait(
+        &mut self,
+        partitions: &[PartitionId],
+        pair: &mut Option<Pair>,
+    ) -> Result<(), String> {
+        let mut tails = Vec::new();
+        for partition in partitions {
+            let tail = self.shared.log.watch(partition);
+            tails.push(tail.map_err(|error| error.to_string())?);
+        }
+        // An event that came before the watch began.
+        if self.unread(partitions)?.is_some() {
+            return Ok(());
+        }
+        self.save().await;
+        let any = select_all(tails.iter_mut().map(|tail| Box::pin(tail.changed())));
+        tokio::select! {
+            _ = any => {}
+            _ = self.route.changed() => {}
+            () = tokio::time::sleep(IDLE_AFTER), if pair.is_some() => *pair = None,
+        }
+        Ok(())
+    }
+
+    async fn part(
+        &self,
+        pair: Option<Pair>,
+        route: Arc<Resolved>,
+        partition: &PartitionId,
+        next: Offset,
+    ) -> Result<Part, String> {
+        let pair = pair.filter(|pair| pair.active.is_for(&route));
+        let (shared, name, document) = (
+            self.shared.clone(),
+            self.name.clone(),
+            self.document.clone(),
+        );
+        let most = self.document.max_events.map_or(EVENTS_PER_CALL, |most| {
+            let left = most.saturating_sub(self.progress().report.compared);
+            EVENTS_PER_CALL.min(usize::try_from(left).unwrap_or(usize::MAX))
+        });
+        let partition = partition.clone();
+        let ran = self.shared.engine.run(move || {
+            let pair = match pair {
+                Some(pair) => pair,
+                None => make(&shared, &name, &route, &document)?,
+            };
+            run(&shared, pair, &route, &partition, next, most)
+        });
+        ran.await.map_err(|error| error.to_string())?
+    }
+
+    async fn save(&self) {
+        let progress = serde_json::json!(*self.progress());
+        let (shared, name) = (self.shared.clone(), self.name.clone());
+        let saved =
+            tokio::task::spawn_blocking(move || shared.catalog.save_shadow(&name, progress)).await;
+        if let Ok(Err(error)) = saved {
+            tracing::warn!(route = %self.name, error, "the shadow's report could not be saved");
+        }
+    }
+}
+
+fn make(
+    shared: &Shared,
+    name: &Name,
+    route: &Arc<Resolved>,
+    document: &ShadowDocument,
+) -> Result<Pair, String> {
+    let candidate = shared
+        .catalog
+        .candidate(name, &route.document, document)
+        .map_err(|problem| problem.detail)?;
+    Ok(Pair {
+        active: Pipeline::new(route.clone())?.silent(),
+        candidate: Pipeline::new(Arc::new(candidate))?,
+    })
+}
+
+fn run(
+    shared: &Shared,
+    mut pair: Pair,
+    route: &Resolved,
+    partition: &PartitionId,
+    from: Offset,
+    most: usize,
+) -> Result<Part, String> {
+    let (offsets, batch, next) = read(&*shared.log, partition, from, most)?;
+    let (active, active_took) = timed(&mut pair.active, &batch);
+    let (candidate, candidate_took) = timed(&mut pair.candidate, &batch);
+    let targets: Vec<Name> = (route.targets.iter())
+        .map(|topic| topic.name.clone())
+        .collect();
+    let source = Source {
+        partition,
+        offsets: &offsets,
+        batch: &batch,
+        targets: &targets,
+    };
+    Ok(Part {
+        pair,
+        events: batch.len(),
+        next,
+        differences: compare(&source, &active, &candidate),
+        active: active_took,
+        candidate: candidate_took,
+    })
+}
+
+fn timed(pipeline: &mut Pipeline, batch: &Batch) -> (Processed, Took) {
+    let started = Instant::now();
+    let processed = pipeline.run(batch);
+    let took = Took {
+        nanoseconds: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+        memory_bytes: pipeline.memory_bytes() as u64,
+    };
+    (processed, took)
+}
+
+/// Events from `from` on, their offsets, and where to go on.
+fn read(
+    log: &dyn Log,
+    partition: &PartitionId,
+    from: Offset,
+    most: usize,
+) -> Result<(Vec<Offset>, Batch, Offset), String> {
+    let bounds = log.bounds(partition).map_err(|error| error.to_string())?;
+    let frames = log.read(partition, from, BYTES_PER_CALL);
+    let mut offsets = Vec::new();
+    let mut gathered = Vec::new();
+    // A gap up to the tail, which a repair left, has no frames.
+    let mut next = bounds.tail;
+    for frame in frames.map_err(|error| error.to_string())? {
+        let whole = Batch::decode(&frame.body).map_err(|error| error.to_string())?;
+        let at = usize::try_from(from.saturating_sub(frame.base)).unwrap_or(usize::MAX);
+        let at = at.min(whole.len());
+        let end = whole.len().min(at + most - offsets.len());
+        gathered.push(whole.slice(at, end));
+        offsets.extend(frame.base + at as u64..frame.base + end as u64);
+        next = frame.base + end as u64;
+        if offsets.len() >= most {
+            break;
+        }
+    }
+    Ok((offsets, Batch::concat(&gathered), next))
+}
