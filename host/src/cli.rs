@@ -89,6 +89,9 @@ enum Command {
     Bench(local::BenchArgs),
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
+    /// Compile a plugin from standard input to standard output: what a hub starts for each upload.
+    #[command(name = local::COMPILE, hide = true)]
+    CompilePlugin { limits: Vec<String> },
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -99,6 +102,7 @@ pub fn main(args: Args) -> ExitCode {
     let client = Client::new(&args.url, args.json);
     let outcome = match args.command {
         Command::Serve(serve) => return local::serve(serve),
+        Command::CompilePlugin { limits } => return sandbar_plugin::compiler_process(&limits),
         Command::Log(log) => local::log(&log, args.json),
         Command::Bench(bench) => local::bench(&bench, args.json),
         Command::Apply(apply) => apply::run(&client, &apply),

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use sandbar_plugin::Compiler;
+
 /// Everything that `sandbar serve` can be told.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -15,6 +17,8 @@ pub struct Config {
     pub segment_bytes: u64,
     /// Threads that run plugins.
     pub worker_threads: usize,
+    /// How plugins are compiled; `None`: in this process, without limits.
+    pub compiler: Option<Compiler>,
 }
 
 /// What the API wants to know.

@@ -62,6 +62,8 @@ pub struct Hub {
     tasks: TaskTracker,
     /// Held while a route is changed both in the catalog and at work.
     changing_routes: tokio::sync::Mutex<()>,
+    /// Held while an upload is compiled.
+    compiling: tokio::sync::Mutex<()>,
     /// Held as long as the hub lives: the data folder is ours.
     _lock: File,
 }
@@ -95,6 +97,7 @@ impl Hub {
         let engine = Engine::new(EngineOptions {
             artifacts: Some(config.plugin_folder().join("compiled")),
             worker_threads: config.worker_threads,
+            compiler: config.compiler.clone(),
             ..EngineOptions::default()
         })
         .map_err(|error| format!("cannot start the plugin engine: {error}"))?;
@@ -137,6 +140,7 @@ impl Hub {
             started: crate::clock::now(),
             tasks: TaskTracker::new(),
             changing_routes: tokio::sync::Mutex::default(),
+            compiling: tokio::sync::Mutex::default(),
             _lock: lock,
             config,
             catalog,

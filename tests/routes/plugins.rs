@@ -1,6 +1,6 @@
 //! Uploading plugins and trying them.
 
-use sandbar_tests::{Hub, assert_problem, event, guest, variant};
+use sandbar_tests::{Hub, Options, assert_problem, event, guest, variant};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -235,4 +235,28 @@ async fn a_trial_shows_what_would_come_out() {
         0,
         "nothing is stored"
     );
+}
+
+#[tokio::test]
+async fn compiling_is_bounded_and_the_hub_goes_on() {
+    for (flag, limit, said) in [
+        ("--compile-memory-bytes", "1000000", "more memory than 1000000 bytes"),
+        ("--compile-seconds", "0", "longer than 0 s"),
+    ] {
+        let options = Options {
+            arguments: vec![flag.to_owned(), limit.to_owned()],
+            ..Options::default()
+        };
+        let mut hub = Hub::start_with(options).await;
+        let refused = hub.upload("mapper", "1", guest("guest-mapper")).await;
+        let problem = assert_problem(&refused, 422, "invalid-plugin");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(said) && detail.contains(flag), "{detail}");
+        let listed = hub.get("/v1/plugins").await.expect(200);
+        assert_eq!(listed["plugins"], json!([]));
+        // What is refused as no plugin is told by the compiling process too.
+        let other = hub.upload("other", "1", module(None, "run")).await;
+        assert_problem(&other, 422, "invalid-plugin");
+        assert!(hub.stop().success());
+    }
 }

@@ -112,9 +112,10 @@ fn checked<'a>(path: &Path, bytes: &'a [u8]) -> Option<&'a [u8]> {
 
 /// The one place where machine code comes in from outside of this process.
 #[allow(unsafe_code)]
-fn deserialize(engine: &wasmtime::Engine, compiled: &[u8]) -> Option<Component> {
-    // SAFETY: wasmtime trusts these bytes to be its own output. They are: only `store` writes into
-    // this folder, which belongs to the hub's user alone; the checksum has just shown that they are
+pub(crate) fn deserialize(engine: &wasmtime::Engine, compiled: &[u8]) -> Option<Component> {
+    // SAFETY: wasmtime trusts these bytes to be its own output. They are: either the compiling process,
+    // which is this program, has just written them into a pipe; or they lie in the folder into which
+    // only `store` writes and which belongs to the hub's user alone; the checksum has just shown that they are
     // what it wrote; the file's name carries the digest and the engine's compatibility hash, and
     // wasmtime checks its version and settings once more. Whoever can forge a file here, checksum
     // and all, can already write the hub's data and run code as the hub's user.

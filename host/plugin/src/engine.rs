@@ -8,7 +8,7 @@ use wasmtime::{
 };
 
 use crate::{
-    Error, Plugin, Refusal,
+    Compiler, Error, Plugin, Refusal,
     artifact::Artifacts,
     state::{self, State, TABLE_ELEMENTS},
     ticker::Ticker,
@@ -30,6 +30,8 @@ pub struct EngineOptions {
     pub max_memory_bytes: usize,
     /// The largest upload, in bytes.
     pub max_module_bytes: usize,
+    /// Compiles in a process of its own; `None` compiles in this one, without limits.
+    pub compiler: Option<Compiler>,
 }
 
 impl Default for EngineOptions {
@@ -40,6 +42,7 @@ impl Default for EngineOptions {
             max_instances: 256,
             max_memory_bytes: 1 << 30,
             max_module_bytes: 64 << 20,
+            compiler: None,
         }
     }
 }
@@ -92,7 +95,7 @@ impl Engine {
 
     /// Makes a plugin of uploaded bytes: checks them, wraps a core module into a component, compiles
     /// it, or takes what was compiled before from the artifact folder. Blocks for some 10 ms to
-    /// minutes, so call it through [`Engine::run`].
+    /// minutes, so it belongs on no thread that serves or runs plugins.
     ///
     /// # Errors
     /// When the bytes are no plugin, with the missing or unknown name.
@@ -117,7 +120,7 @@ const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
 /// A guest's stack; the engine's threads have 8 times as much.
 const STACK_BYTES: usize = 512 << 10;
 
-fn config(options: &EngineOptions) -> Config {
+pub(crate) fn config(options: &EngineOptions) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)

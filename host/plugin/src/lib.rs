@@ -14,6 +14,7 @@ mod answer;
 mod artifact;
 mod attributes;
 mod columns;
+mod compiler;
 mod engine;
 mod inspect;
 mod limits;
@@ -30,6 +31,7 @@ mod workers;
 mod wrap;
 
 pub use answer::{Answer, Fault, FaultKind, Level, LogLine, Usage, Verdict};
+pub use compiler::{Compiler, compiler_process};
 pub use engine::{Engine, EngineOptions};
 pub use inspect::{Form, World};
 pub use limits::{Capability, Limits};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::{
-    Capability, Engine, Form, InstantiateError, Limits, Refusal, Runner, World, artifact, inspect,
+    Capability, Engine, Form, InstantiateError, Limits, Refusal, Runner, World, artifact, compiler,
+    inspect,
     state::{State, TABLE_ELEMENTS},
     symbols::Symbols,
-    wasi, wrap,
+    wasi,
 };
 
 /// A compiled plugin: immutable, known by the digest of what was uploaded. Cheap to clone.
@@ -39,7 +40,16 @@ impl Plugin {
         let reused = kept.is_some();
         let component = match kept {
             Some(component) => component,
-            None => translate(engine, form, bytes)?,
+            None => match &engine.0.options.compiler {
+                Some(outside) => compiler::translate_outside(
+                    &engine.0.wasmtime,
+                    outside,
+                    &engine.0.options,
+                    form,
+                    bytes,
+                )?,
+                None => compiler::translate(&engine.0.wasmtime, form, bytes)?,
+            },
         };
         let (world, capabilities) = inspect::component(&component)?;
         fits(engine, &component)?;
@@ -166,19 +176,6 @@ fn bind(
     linker.instantiate_pre(component)
 }
 
-fn translate(engine: &Engine, form: Form, bytes: &[u8]) -> Result<Component, Refusal> {
-    let wrapped;
-    let bytes = match form {
-        Form::Component => bytes,
-        Form::CoreModule => {
-            wrapped = wrap::core_module(bytes)?;
-            &wrapped
-        }
-    };
-    Component::from_binary(&engine.0.wasmtime, bytes)
-        .map_err(|error| Refusal::Invalid(format!("{error:#}")))
-}
-
 /// Whether the pool can hold an instance at all.
 fn fits(engine: &Engine, component: &Component) -> Result<(), Refusal> {
     // None: the component instantiates components that it imports; the linker offers none.
@@ -200,7 +197,7 @@ fn fits(engine: &Engine, component: &Component) -> Result<(), Refusal> {
     ];
     match checks.into_iter().find(|(_, wanted, limit)| wanted > limit) {
         Some((what, wanted, limit)) => Err(Refusal::Resources {
-            what,
+            what: what.to_owned(),
             wanted,
             limit,
         }),

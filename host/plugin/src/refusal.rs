@@ -18,7 +18,7 @@ pub enum Error {
 }
 
 /// Why uploaded bytes are no plugin.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum Refusal {
     #[error(
         "these bytes are not WebAssembly: they do not start with \\0asm; upload a component or a core module"
@@ -47,9 +47,11 @@ pub enum Refusal {
     WrongType { export: String, detail: String },
     #[error("the core module cannot be made a component: {0}")]
     Unwrappable(String),
+    #[error("{0}; these are the hub's limits, see --compile-memory-bytes and --compile-seconds")]
+    Compiler(String),
     #[error("the plugin needs {what} of {wanted} at its start; at most {limit} is allowed")]
     Resources {
-        what: &'static str,
+        what: String,
         wanted: u64,
         limit: u64,
     },

@@ -1,8 +1,9 @@
 //! The commands that are no clients: `serve`, `log`, `bench`.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
+use sandbar_plugin::Compiler;
 
 use super::{Outcome, client::Failure, output::say};
 use crate::{
@@ -36,6 +37,12 @@ pub(super) struct ServeArgs {
     /// Threads that run plugins; default: one per core.
     #[arg(long)]
     worker_threads: Option<usize>,
+    /// What compiling an upload may allocate, in bytes.
+    #[arg(long, default_value_t = 2 * 1024 * 1024 * 1024)]
+    compile_memory_bytes: u64,
+    /// How long compiling an upload may take, in seconds.
+    #[arg(long, default_value_t = 120)]
+    compile_seconds: u64,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,12 +63,30 @@ pub(super) fn serve(args: ServeArgs) -> ExitCode {
         },
         segment_bytes: args.segment_bytes.max(64 * 1024),
         worker_threads: args.worker_threads.unwrap_or(cores).max(1),
+        compiler: Some(Compiler {
+            program: this_program(),
+            arguments: vec![COMPILE.into()],
+            memory_bytes: args.compile_memory_bytes,
+            time: Duration::from_secs(args.compile_seconds),
+        }),
     };
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
     serve::run(config, format, &args.log_level)
+}
+
+/// The command of the process that compiles.
+pub(super) const COMPILE: &str = "compile-plugin";
+
+/// This very program, also when its file was replaced by another version meanwhile.
+fn this_program() -> PathBuf {
+    let link = PathBuf::from("/proc/self/exe");
+    match link.exists() {
+        true => link,
+        false => std::env::current_exe().unwrap_or_else(|_| "sandbar".into()),
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -172,12 +172,10 @@ impl Hub {
         version: String,
         bytes: Bytes,
     ) -> Result<(PluginRecord, Put), Problem> {
-        let hub = self.clone();
-        let uploaded = self
-            .engine
-            .run(move || hub.catalog.put_plugin(&name, &version, &bytes))
-            .await;
-        uploaded.map_err(Problem::internal)?
+        // One at a time: compiling takes all the cores that are left.
+        let _turn = self.compiling.lock().await;
+        self.blocking(move |hub| hub.catalog.put_plugin(&name, &version, &bytes))
+            .await
     }
 
     /// Makes or changes a route and has it run.

@@ -1,0 +1,190 @@
+//! Compiling in a process of its own: what an upload makes the compiler do ends with that process.
+//! It has a limit of memory and of time, and gives way to whatever serves.
+//!
+//! # Protocol
+//! The process is started with the options that the machine code depends on as arguments, takes the
+//! uploaded bytes on its standard input, and answers on its standard output: one byte 0 and the
+//! component as wasmtime serialises it, or one byte 1 and the [`Refusal`] as JSON.
+
+use std::{
+    ffi::OsString,
+    io::{Read, Write},
+    path::PathBuf,
+    process::{Child, Command, ExitCode, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use wasmtime::component::Component;
+
+use crate::{EngineOptions, Form, Refusal, artifact, engine, inspect, wrap};
+
+const COMPILED: u8 = 0;
+const REFUSED: u8 = 1;
+/// How far the process stands back behind the threads that serve.
+const NICENESS: i32 = 10;
+
+/// How plugins are compiled.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    /// A program that calls [`compiler_process`], and its arguments before ours.
+    pub program: PathBuf,
+    pub arguments: Vec<OsString>,
+    /// What it may allocate, in bytes.
+    pub memory_bytes: u64,
+    pub time: Duration,
+}
+
+/// The component of uploaded bytes, in this process.
+pub(crate) fn translate(
+    engine: &wasmtime::Engine,
+    form: Form,
+    bytes: &[u8],
+) -> Result<Component, Refusal> {
+    let wrapped;
+    let bytes = match form {
+        Form::Component => bytes,
+        Form::CoreModule => {
+            wrapped = wrap::core_module(bytes)?;
+            &wrapped
+        }
+    };
+    Component::from_binary(engine, bytes).map_err(|error| Refusal::Invalid(format!("{error:#}")))
+}
+
+/// The component of uploaded bytes, in a process of its own. Blocks for up to the compiler's time.
+pub(crate) fn translate_outside(
+    engine: &wasmtime::Engine,
+    compiler: &Compiler,
+    options: &EngineOptions,
+    form: Form,
+    bytes: &[u8],
+) -> Result<Component, Refusal> {
+    let started = Command::new(&compiler.program)
+        .args(&compiler.arguments)
+        .arg(compiler.memory_bytes.to_string())
+        .arg(options.max_instances.to_string())
+        .arg(options.max_memory_bytes.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let child = match started {
+        Ok(child) => child,
+        Err(error) => {
+            tracing::warn!(%error, "no process can be started for compiling; it is done in the hub, without limits");
+            return translate(engine, form, bytes);
+        }
+    };
+    let answer = answer(child, bytes, compiler)?;
+    match answer.split_first() {
+        Some((&COMPILED, compiled)) => artifact::deserialize(engine, compiled).ok_or_else(|| {
+            Refusal::Compiler("the compiler's answer is of another version of the hub".to_owned())
+        }),
+        Some((&REFUSED, refusal)) => Err(serde_json::from_slice(refusal)
+            .unwrap_or_else(|error| Refusal::Compiler(error.to_string()))),
+        _ => Err(Refusal::Compiler("the compiler did not answer".to_owned())),
+    }
+}
+
+/// Hands the bytes over and waits for the answer.
+fn answer(mut child: Child, bytes: &[u8], compiler: &Compiler) -> Result<Vec<u8>, Refusal> {
+    let (Some(mut input), Some(mut output), Some(mut errors)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(Refusal::Compiler("it has no pipes".to_owned()));
+    };
+    let (sender, answered) = mpsc::channel();
+    thread::scope(|scope| {
+        // A process that ends early breaks the pipe; its answer says why.
+        scope.spawn(move || input.write_all(bytes));
+        scope.spawn(move || {
+            let (mut answer, mut said) = (Vec::new(), String::new());
+            let read = output.read_to_end(&mut answer);
+            let _ = errors.read_to_string(&mut said);
+            let _ = sender.send(read.map(|_| (answer, said)));
+        });
+        let answer = answered.recv_timeout(compiler.time);
+        // Both pipes break with the process, so that the threads end.
+        if answer.is_err() {
+            let _ = child.kill();
+        }
+        let ended = child.wait();
+        match (answer, ended) {
+            (Ok(Ok((answer, _))), Ok(status)) if status.success() => Ok(answer),
+            (Ok(Ok((_, said))), _) if said.contains("memory allocation") => {
+                Err(Refusal::Compiler(format!(
+                    "compiling it takes more memory than {} bytes",
+                    compiler.memory_bytes
+                )))
+            }
+            (Ok(Ok((_, said))), Ok(status)) => Err(Refusal::Compiler(format!(
+                "the compiler broke ({status}): {}",
+                said.lines().next().unwrap_or_default()
+            ))),
+            (Err(_), _) => Err(Refusal::Compiler(format!(
+                "compiling it takes longer than {} s",
+                compiler.time.as_secs()
+            ))),
+            (Ok(Err(error)), _) | (_, Err(error)) => Err(Refusal::Compiler(error.to_string())),
+        }
+    })
+}
+
+/// What the compiling process does. `arguments` are those behind [`Compiler::arguments`].
+#[must_use]
+pub fn compiler_process(arguments: &[String]) -> ExitCode {
+    match compile(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody may be listening.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compile(arguments: &[String]) -> Result<(), String> {
+    let mut numbers = arguments.iter().map(|argument| argument.parse::<u64>());
+    let mut number = || {
+        let next = numbers.next().ok_or("an argument is missing")?;
+        next.map_err(|error| error.to_string())
+    };
+    let memory_bytes = number()?;
+    let options = EngineOptions {
+        max_instances: u32::try_from(number()?).map_err(|error| error.to_string())?,
+        max_memory_bytes: usize::try_from(number()?).map_err(|error| error.to_string())?,
+        ..EngineOptions::default()
+    };
+    let mut bytes = Vec::new();
+    (std::io::stdin().read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
+    let engine = wasmtime::Engine::new(&engine::config(&options));
+    let engine = engine.map_err(|error| format!("{error:#}"))?;
+    // It still works where it is not allowed to give way.
+    let _ = nice(NICENESS);
+    let limit = Rlimit {
+        current: Some(memory_bytes),
+        maximum: Some(memory_bytes),
+    };
+    setrlimit(Resource::Data, limit).map_err(|error| error.to_string())?;
+    let compiled = inspect::form(&bytes, usize::MAX)
+        .and_then(|form| translate(&engine, form, &bytes))
+        .and_then(|component| {
+            (component.serialize()).map_err(|error| Refusal::Compiler(format!("{error:#}")))
+        });
+    let (tag, body) = match compiled {
+        Ok(compiled) => (COMPILED, compiled),
+        Err(refusal) => (
+            REFUSED,
+            serde_json::to_vec(&refusal).map_err(|error| error.to_string())?,
+        ),
+    };
+    let mut output = std::io::stdout().lock();
+    output
+        .write_all(&[tag])
+        .and_then(|()| output.write_all(&body))
+        .and_then(|()| output.flush())
+        .map_err(|error| error.to_string())
+}
