@@ -139,6 +139,19 @@ impl Catalog {
     }
 }
 
+impl State {
+    /// The routes, and the shadows of routes, whose documents name this plugin version or channel.
+    fn users_of(&self, reference: &str) -> Vec<String> {
+        let routes = (self.routes.iter())
+            .filter(|(_, route)| route.document.names(reference))
+            .map(|(name, _)| name.to_string());
+        let shadows = (self.shadows.iter())
+            .filter(|(_, shadow)| shadow.document.plugin == reference)
+            .map(|(name, _)| format!("the shadow of {name}"));
+        routes.chain(shadows).collect()
+    }
+}
+
 /// What a caller is told of an error of meta.
 fn storage(error: meta::Error) -> Problem {
     match error {

@@ -240,7 +240,11 @@ async fn a_trial_shows_what_would_come_out() {
 #[tokio::test]
 async fn compiling_is_bounded_and_the_hub_goes_on() {
     for (flag, limit, said) in [
-        ("--compile-memory-bytes", "1000000", "more memory than 1000000 bytes"),
+        (
+            "--compile-memory-bytes",
+            "1000000",
+            "more memory than 1000000 bytes",
+        ),
         ("--compile-seconds", "0", "longer than 0 s"),
     ] {
         let options = Options {

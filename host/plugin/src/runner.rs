@@ -25,10 +25,9 @@ use crate::{
     Answer, Capability, Fault, FaultKind, InstantiateError, Level, Limits, LogLine, Plugin, Usage,
     Verdict, World, columns, records,
     resolve::{self, Piece, Raw},
-    state::{Moment, State},
+    state::{EventBound, Forbidden, Moment, State},
     symbols::Symbols,
     ticker,
-    wasi::{EventBound, Forbidden},
 };
 
 /// How many deadlines a batch may take before single events are hurried.

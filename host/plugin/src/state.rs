@@ -8,10 +8,7 @@ use wasmtime::{
     component::{ComponentType, Lift, Linker, WasmStr},
 };
 
-use crate::{
-    Capability, Level, LogLine,
-    wasi::{EventBound, Forbidden},
-};
+use crate::{Capability, Level, LogLine};
 
 /// Lines kept of one batch.
 const LINES: usize = 100;
@@ -60,6 +57,16 @@ pub(crate) enum Moment {
     /// Several events are in the call.
     Several,
 }
+
+/// Something asked for the event's own time or randomness while several events were in the call.
+#[derive(Debug, thiserror::Error)]
+#[error("the plugin asks for time or randomness, which differ from event to event")]
+pub(crate) struct EventBound;
+
+/// The plugin asked for what no plugin has.
+#[derive(Debug, thiserror::Error)]
+#[error("the plugin {0}")]
+pub(crate) struct Forbidden(pub(crate) String);
 
 impl Moment {
     pub(crate) const START: Self = Self::Of { now: 0, random: 0 };

@@ -13,7 +13,7 @@
 //! way to say so.
 //!
 //! An answer that depends on the event is only right when one event is in the call. A call with
-//! several that asks for one ends with [`EventBound`], and the runner goes on one by one.
+//! several that asks for one ends with [`EventBound`](crate::state::EventBound), and the runner goes on one by one.
 
 pub(crate) mod preview1;
 
@@ -25,7 +25,7 @@ use wasmtime::{
     },
 };
 
-use crate::state::State;
+use crate::state::{Forbidden, State};
 
 /// The packages whose interfaces are offered.
 const PACKAGES: [&str; 6] = [
@@ -50,16 +50,6 @@ pub(crate) enum Stream {
     Out = 1,
     Error = 2,
 }
-
-/// Something asked for the event's own time or randomness while several events were in the call.
-#[derive(Debug, thiserror::Error)]
-#[error("the plugin asks for time or randomness, which differ from event to event")]
-pub(crate) struct EventBound;
-
-/// The plugin asked for what no plugin has.
-#[derive(Debug, thiserror::Error)]
-#[error("the plugin {0}")]
-pub(crate) struct Forbidden(pub(crate) String);
 
 /// Whether a component may import this.
 pub(crate) fn is_offered(import: &str) -> bool {

@@ -206,7 +206,7 @@ impl Catalog {
     pub fn delete_channel(&self, plugin: &str, channel: &str) -> Result<(), Problem> {
         let _changing = self.changing();
         let reference = self.channel(plugin, channel)?.reference();
-        let users = users(&self.state(), &reference);
+        let users = self.state().users_of(&reference);
         if !users.is_empty() {
             let detail = format!("channel {reference} is used by: {}", users.join(", "));
             return Err(Problem::new(Code::ChannelInUse, detail));
@@ -269,15 +269,4 @@ fn ready(state: &State, channel: &Channel) -> Result<Vec<(Arc<Resolved>, bool)>,
         ready.push((Arc::new(resolved), route.paused));
     }
     Ok(ready)
-}
-
-/// The routes, and the shadows of routes, whose documents name this plugin version or channel.
-pub(super) fn users(state: &State, reference: &str) -> Vec<String> {
-    let routes = (state.routes.iter())
-        .filter(|(_, route)| route.document.names(reference))
-        .map(|(name, _)| name.to_string());
-    let shadows = (state.shadows.iter())
-        .filter(|(_, shadow)| shadow.document.plugin == reference)
-        .map(|(name, _)| format!("the shadow of {name}"));
-    routes.chain(shadows).collect()
 }

@@ -196,7 +196,7 @@ impl Catalog {
         let _changing = self.changing();
         let found = self.plugin(name, version)?;
         let reference = found.record.reference();
-        let mut users = super::channels::users(&self.state(), &reference);
+        let mut users = self.state().users_of(&reference);
         let running = running.iter().filter(|(used, _)| *used == reference);
         users.extend(running.map(|(_, route)| route.to_string()));
         let channels = self.channels(name).into_iter();

@@ -10,8 +10,7 @@ use wasmtime::{
 use wit_component::StringEncoding;
 use wit_parser::Resolve;
 
-use super::Forbidden;
-use crate::state::State;
+use crate::state::{Forbidden, State};
 
 /// The module whose imports the adapter meets.
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
