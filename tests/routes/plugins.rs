@@ -249,7 +249,6 @@ async fn compiling_is_bounded_and_the_hub_goes_on() {
     ] {
         let options = Options {
             arguments: vec![flag.to_owned(), limit.to_owned()],
-            ..Options::default()
         };
         let mut hub = Hub::start_with(options).await;
         let refused = hub.upload("mapper", "1", guest("guest-mapper")).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sandbar_types::{Batch, Name, Offset, PartitionId};
 use serde_json::{Value, json};
 
-use super::report::{Example, PlaceCounts};
+use super::report::{Difference, Example, PlaceCounts};
 use crate::{
     diff::{Change, diff},
     ingest::cloudevents,
@@ -14,12 +14,6 @@ use crate::{
 
 /// Changes that an example lists.
 const MOST_CHANGES: usize = 20;
-
-/// What differs at one event.
-pub struct Difference {
-    pub places: BTreeMap<String, PlaceCounts>,
-    pub example: Example,
-}
 
 /// Where the events of a batch stand.
 pub struct Source<'a> {

@@ -6,7 +6,6 @@ use sandbar_types::Offset;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::compare::Difference;
 use crate::catalog::ShadowDocument;
 
 /// Places that are counted one by one.
@@ -106,6 +105,12 @@ pub struct Promotion {
     pub at: String,
     pub by: String,
     pub reason: String,
+}
+
+/// What differs at one event.
+pub struct Difference {
+    pub places: BTreeMap<String, PlaceCounts>,
+    pub example: Example,
 }
 
 /// A report, and where it goes on.

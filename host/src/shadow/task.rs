@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    compare::{Difference, Source, compare},
-    report::{Progress, ShadowState},
+    compare::{Source, compare},
+    report::{Difference, Progress, ShadowState},
     sources,
 };
 use crate::{

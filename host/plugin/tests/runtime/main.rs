@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod abi;
 mod backtrace;
 mod instances;
 mod outputs;

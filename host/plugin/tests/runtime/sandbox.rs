@@ -48,6 +48,18 @@ fn a_trap_tells_what_the_guest_said() {
 }
 
 #[test]
+fn a_trap_at_every_seventh_event_parks_every_seventh() {
+    let nth: Vec<usize> = (0..200).filter(|index| index % 7 == 3).collect();
+    let traps: Vec<(usize, &str)> = nth.iter().map(|index| (*index, "trap")).collect();
+    let batch = batch(200, &traps);
+    let answer = run(&batch);
+    assert_whole(&answer, &batch);
+    let expected: Vec<_> = nth.iter().map(|index| (*index, FaultKind::Trap)).collect();
+    assert_eq!(faults(&answer), expected);
+    assert_eq!(ids(&answer), ids_without(200, &nth));
+}
+
+#[test]
 fn an_endless_loop_parks_only_its_event_and_costs_few_deadlines() {
     let batch = batch(1000, &[(321, "loop")]);
     let started = Instant::now();

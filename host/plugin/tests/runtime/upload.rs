@@ -58,7 +58,7 @@ fn bytes_that_are_no_webassembly_are_refused() {
     assert!(matches!(refusal(b"\0asm\x01"), Refusal::Invalid(_)));
     assert!(matches!(refusal(b"\0asm\x09\0\0\0"), Refusal::Version(_)));
     let whole = guest("guest-hostile");
-    for cut in [9, 100, whole.len() / 2, whole.len() - 1] {
+    for cut in (9..whole.len()).step_by(whole.len() / 100) {
         let refused = refusal(&whole[..cut]);
         assert!(
             matches!(refused, Refusal::Invalid(_) | Refusal::MissingExport(_)),

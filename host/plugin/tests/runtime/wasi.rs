@@ -1,6 +1,8 @@
 //! WASI without the world: deterministic answers, and none that look at the machine.
 
-use sandbar_plugin::{Capability, FaultKind, Level, Plugin, Verdict};
+use std::time::Duration;
+
+use sandbar_plugin::{Capability, FaultKind, Level, Limits, Plugin, Verdict};
 use sandbar_types::{Batch, BatchBuilder};
 
 use crate::{engine, event, fault, guest, limits, targets};
@@ -151,4 +153,23 @@ fn a_batch_stays_whole_until_something_differs_from_event_to_event() {
     let mixed = batch(&[("environment", TIME), ("time", TIME), ("environment", TIME)]);
     assert_eq!(runner.run(&mixed, &targets()).usage.calls, 4);
     assert_eq!(runner.run(&quiet, &targets()).usage.calls, 8);
+}
+
+#[test]
+fn a_slow_plugin_passes_within_its_deadline_and_not_beyond() {
+    let plugin = plugin();
+    // It takes 300 ms by the real clock.
+    let batch = batch(&[("spin", TIME)]);
+    for (deadline, passes) in [(10_000, true), (100, false)] {
+        let limits = Limits {
+            deadline: Duration::from_millis(deadline),
+            ..limits()
+        };
+        let mut runner = plugin
+            .instantiate("null", limits, &[Capability::Clock])
+            .unwrap();
+        let answer = runner.run(&batch, &targets());
+        let kind = fault(&answer.verdicts[0]).map(|fault| fault.kind);
+        assert_eq!(kind, (!passes).then_some(FaultKind::Deadline), "{answer:?}");
+    }
 }

@@ -155,6 +155,11 @@ fn asked(what: &str) -> String {
             monotonic_clock::subscribe_duration(3_600_000_000_000).block();
             format!("{}", (monotonic_clock::now() - before) / 1_000_000_000)
         }
+        "spin" => {
+            let until = monotonic_clock::now() + 300_000_000;
+            while monotonic_clock::now() < until {}
+            "done".to_owned()
+        }
         "environment" => format!("{:?}", environment::get_environment()),
         "print" => {
             let stderr = stderr::get_stderr();
