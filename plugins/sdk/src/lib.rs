@@ -46,6 +46,7 @@ mod event;
 #[doc(hidden)]
 pub mod guest;
 pub mod log;
+pub mod media;
 mod output;
 mod problem;
 pub mod random;
