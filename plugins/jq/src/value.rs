@@ -4,10 +4,8 @@
 use std::io::Write as _;
 
 use jaq_json::{Num, Val, read};
+use sandbar_sdk::json::{DEEPEST, Raw, write_text as write_json_text};
 use serde::de::IgnoredAny;
-
-/// How deep a value may be nested: as deep as most readers of JSON go.
-const DEEPEST: usize = 128;
 
 /// Integers up to here are exact in a floating-point number.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -17,37 +15,9 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 /// # Errors
 /// What is wrong, with line and column.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Val, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
     // jaq's own reader takes comments, NaN and more.
-    serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())?;
-    if depth(bytes) > DEEPEST {
-        return Err(format!("nested deeper than {DEEPEST}"));
-    }
-    read::parse_single(bytes).map_err(|error| error.to_string())
-}
-
-/// How deep the brackets of a text that is known to be JSON are nested.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let mut bytes = json.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'[' | b'{' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'"' => loop {
-                match bytes.next() {
-                    Some(b'\\') => drop(bytes.next()),
-                    Some(b'"') | None => break,
-                    Some(_) => {}
-                }
-            },
-            _ => {}
-        }
-    }
-    deepest
+    let json = Raw::parse(bytes)?;
+    read::parse_single(json.as_str().as_bytes()).map_err(|error| error.to_string())
 }
 
 /// A value as JSON.
@@ -109,7 +79,8 @@ fn go_deeper(depth: usize) -> Result<usize, String> {
 fn write_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     let text = std::str::from_utf8(text)
         .map_err(|_| "the output holds a text that is not UTF-8".to_owned())?;
-    serde_json::to_writer(out, text).map_err(|error| error.to_string())
+    write_json_text(text, out);
+    Ok(())
 }
 
 fn write_number(number: &Num, out: &mut Vec<u8>) -> Result<(), String> {

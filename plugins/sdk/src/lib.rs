@@ -45,6 +45,7 @@ mod column;
 mod event;
 #[doc(hidden)]
 pub mod guest;
+pub mod json;
 pub mod log;
 pub mod media;
 mod output;
