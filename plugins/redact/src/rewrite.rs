@@ -31,24 +31,25 @@ impl<'a> Rewriter<'a> {
     /// When a rule cannot be applied to what it matches, with the place.
     pub(crate) fn run(mut self, data: Raw<'_>) -> Result<Option<Vec<u8>>, String> {
         self.out.reserve(data.as_str().len() + 64);
-        self.inside(data, &self.config.patterns.start(), "")?;
+        self.inside(data, &self.config.patterns.start())
+            .map_err(|fault| format!("the data at {:?} {}", fault.place, fault.reason))?;
         Ok(self.changed.then_some(self.out))
     }
 
     /// Writes a value that no rule matches itself.
-    fn inside(&mut self, value: Raw<'_>, state: &State, place: &str) -> Result<(), String> {
+    fn inside(&mut self, value: Raw<'_>, state: &State) -> Result<(), Fault> {
         match value.kind() {
             Kind::Object if !state.is_empty() => {
                 self.out.push(b'{');
                 let mut first = true;
-                for (name, member) in value.members().map_err(|reason| at(place, &reason))? {
+                for (name, member) in value.members()? {
                     let start = self.out.len();
                     if !first {
                         self.out.push(b',');
                     }
                     json::write_text(&name, &mut self.out);
                     self.out.push(b':');
-                    if self.child(&name, member, state, place)? {
+                    if self.child(&name, member, state)? {
                         first = false;
                     } else {
                         self.out.truncate(start);
@@ -59,13 +60,12 @@ impl<'a> Rewriter<'a> {
             Kind::Array if !state.is_empty() => {
                 self.out.push(b'[');
                 let mut first = true;
-                let items = value.items().map_err(|reason| at(place, &reason))?;
-                for (index, item) in items.into_iter().enumerate() {
+                for (index, item) in value.items()?.into_iter().enumerate() {
                     let start = self.out.len();
                     if !first {
                         self.out.push(b',');
                     }
-                    if self.child(&index.to_string(), item, state, place)? {
+                    if self.child(&index.to_string(), item, state)? {
                         first = false;
                     } else {
                         self.out.truncate(start);
@@ -79,13 +79,7 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Writes a member or item; answers false when it is dropped.
-    fn child(
-        &mut self,
-        name: &str,
-        value: Raw<'_>,
-        state: &State,
-        parent: &str,
-    ) -> Result<bool, String> {
+    fn child(&mut self, name: &str, value: Raw<'_>, state: &State) -> Result<bool, Fault> {
         let mut first = None;
         let matched = &mut *self.matched;
         let below = self.config.patterns.step(state, name, |rule| {
@@ -93,24 +87,38 @@ impl<'a> Rewriter<'a> {
             // The patterns of a state are not in the order of the rules.
             first = Some(first.map_or(rule, |earlier: usize| earlier.min(rule)));
         });
-        if first.is_none() && below.is_empty() {
-            self.out.extend_from_slice(value.as_str().as_bytes());
-            return Ok(true);
-        }
-        let place = || format!("{parent}/{}", name.replace('~', "~0").replace('/', "~1"));
         let Some(rule) = first else {
-            // The place is only needed where something is wrong deep below.
-            self.inside(value, &below, &place())?;
+            self.inside(value, &below)
+                .map_err(|fault| fault.under(name))?;
             return Ok(true);
         };
         self.changed = true;
         let action = &self.config.rules[rule].action;
         action
             .on_value(value, &mut self.out)
-            .map_err(|reason| at(&place(), &reason))
+            .map_err(|reason| Fault::from(reason).under(name))
     }
 }
 
-fn at(place: &str, reason: &str) -> String {
-    format!("the data at {place:?} {reason}")
+/// What is wrong, and where: a JSON Pointer that grows on the way up.
+struct Fault {
+    place: String,
+    reason: String,
+}
+
+impl Fault {
+    fn under(mut self, name: &str) -> Self {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        self.place = format!("/{name}{}", self.place);
+        self
+    }
+}
+
+impl From<String> for Fault {
+    fn from(reason: String) -> Self {
+        Self {
+            place: String::new(),
+            reason,
+        }
+    }
 }
