@@ -15,6 +15,8 @@ pub struct Config {
     pub segment_bytes: u64,
     /// Threads that run plugins.
     pub worker_threads: usize,
+    /// Whether the plugins that the binary carries are there.
+    pub bundled_plugins: bool,
 }
 
 /// What the API wants to know.

@@ -128,6 +128,7 @@ codes! {
     TopicInUse "topic-in-use" 409 "The topic is in use" "Delete the routes that the detail names first.";
     ContractInUse "contract-in-use" 409 "The contract version is in use" "Bind the topics that the detail names to another version first.";
     PluginInUse "plugin-in-use" 409 "The plugin version is in use" "Move the routes that the detail names to another version first.";
+    PluginBundled "plugin-bundled" 409 "The plugin version ships with the hub" "It takes no room in the data folder and cannot be deleted; upload another version, or leave it unused.";
     InvalidSchema "invalid-schema" 422 "The schema is not valid" "Correct the place that the detail names. Nothing is fetched from the network: put what is referred to into the same document.";
     VersionTaken "version-taken" 409 "This version has other bytes" "Versions never change: upload under a new version.";
     InvalidPlugin "invalid-plugin" 422 "The plugin cannot be used" "Build it to the world 'transformer' or 'column-transformer' of wit/transform.wit; the detail names what does not fit.";

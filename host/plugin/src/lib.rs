@@ -28,6 +28,7 @@ mod workers;
 mod wrap;
 
 pub use answer::{Answer, Fault, FaultKind, Level, LogLine, Usage, Verdict};
+pub use artifact::digest;
 pub use engine::{Engine, EngineOptions};
 pub use inspect::{Form, World};
 pub use limits::{Capability, Limits};

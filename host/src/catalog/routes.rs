@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sandbar_plugin::{Capability, InstantiateError, Limits};
+use sandbar_plugin::{Capability, Engine, InstantiateError, Limits};
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
@@ -83,10 +83,11 @@ impl Catalog {
         name: &str,
         document: RouteDocument,
     ) -> Result<(Name, Arc<Resolved>, Put), Problem> {
+        self.compile_steps(&document)?;
         let _changing = self.changing();
         let name = user_name(name)?;
         check(&document)?;
-        let resolved = Arc::new(resolve(&self.state(), &name, &document)?);
+        let resolved = Arc::new(resolve(&self.state(), &self.engine, &name, &document)?);
         for topic in &resolved.targets {
             user_name(topic.name.as_str())?;
         }
@@ -102,6 +103,7 @@ impl Catalog {
             return Err(Problem::new(Code::RouteSourceFixed, detail));
         }
         try_configuration(&resolved)?;
+        self.pin_steps(&document)?;
         let paused = existing.as_ref().is_some_and(|route| route.paused);
         self.store_route(&name, Route { document, paused })?;
         Ok((
@@ -155,6 +157,7 @@ impl Catalog {
 /// Looks up everything that the document names.
 pub(super) fn resolve(
     state: &State,
+    engine: &Engine,
     name: &Name,
     document: &RouteDocument,
 ) -> Result<Resolved, Problem> {
@@ -178,7 +181,7 @@ pub(super) fn resolve(
             .map_err(|problem| in_document(format!("/steps/{index}/plugin"), problem))?;
         steps.push(ResolvedStep {
             reference: step.plugin.clone(),
-            plugin: found.plugin,
+            plugin: found.plugin(engine)?,
             config: step.config.to_string(),
             limits: limits(step),
             grants: grants(index, step)?,

@@ -36,6 +36,9 @@ pub(super) struct ServeArgs {
     /// Threads that run plugins; default: one per core.
     #[arg(long)]
     worker_threads: Option<usize>,
+    /// Do not offer the plugins that ship with the hub; versions that routes use stay.
+    #[arg(long)]
+    no_bundled_plugins: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,6 +59,7 @@ pub(super) fn serve(args: ServeArgs) -> ExitCode {
         },
         segment_bytes: args.segment_bytes.max(64 * 1024),
         worker_threads: args.worker_threads.unwrap_or(cores).max(1),
+        bundled_plugins: !args.no_bundled_plugins,
     };
     let format = match args.log_format {
         Format::Text => LogFormat::Text,
