@@ -1,6 +1,7 @@
 //! Routes, plugins and dead letters.
 #![allow(clippy::unwrap_used)]
 
+mod bundled;
 mod documents;
 mod flow;
 mod plugins;
