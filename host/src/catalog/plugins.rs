@@ -405,3 +405,19 @@ fn keep(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     fs::rename(&draft, folder.join(name))?;
     File::open(folder)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_a_hub_that_carried_no_plugins_is_read() {
+        let kept = r#"{"name":"mapper","version":"1","digest":"sha256:00","world":"transformer",
+            "form":"component","imports":["log"],"size":7,"created":"2026-01-01T00:00:00Z"}"#;
+        let record: PluginRecord = serde_json::from_str(kept).unwrap();
+        assert_eq!(
+            (record.reference().as_str(), record.bundled),
+            ("mapper@1", false)
+        );
+    }
+}
