@@ -112,9 +112,11 @@ fn is_absent(name: &str) -> bool {
 
 /// What is defined in jq itself.
 fn definitions() -> impl Iterator<Item = load::parse::Def<&'static str>> {
+    let own = load::parse(include_str!("definitions.jq"), |parser| parser.defs());
     let all = jaq_core::defs()
         .chain(jaq_std::defs())
-        .chain(jaq_json::defs());
+        .chain(jaq_json::defs())
+        .chain(own.unwrap_or_default());
     all.filter(|definition| !is_absent(definition.name))
 }
 

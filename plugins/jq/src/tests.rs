@@ -319,3 +319,28 @@ fn dates_and_patterns_work() {
         [r#"{"first":"Ada","last":"Lovelace"}"#]
     );
 }
+
+#[test]
+fn what_jq_has_and_jaq_has_not_is_there() {
+    for (program, expected) in [
+        (
+            r#"[1.50, "a\"b", null, true] | @csv"#,
+            r#""1.50,\"a\"\"b\",,true""#,
+        ),
+        (r#"["a\tb\\", null, 1] | @tsv"#, r#""a\\tb\\\\\t\t1""#),
+        ("65 | ascii", r#""A""#),
+        ("[1, [1] | toarray]", "[[1],[1]]"),
+        (r#""abc" | trimstr("a") | trimstr("c")"#, r#""b""#),
+        ("[{a: [1]} | leaf_paths]", r#"[["a",0]]"#),
+        ("[2 | IN(1, 2), IN(3)]", "[true,false]"),
+        ("IN(1, 2; 2, 3)", "true"),
+        (
+            "[{k: 1}, {k: 2}] | INDEX(.k)",
+            r#"{"1":{"k":1},"2":{"k":2}}"#,
+        ),
+    ] {
+        assert_eq!(data(program, &order()), [expected], "{program}");
+    }
+    let found = reason("[[1]] | @csv", &order());
+    assert_eq!(found, "array in a row of @csv");
+}
