@@ -43,7 +43,7 @@ fn check(text: &str) -> Result<(), String> {
                 at += 3;
                 continue;
             }
-            byte if byte < 0x20 || byte == b' ' => {
+            byte if byte <= b' ' => {
                 return bad(at, "a space or control character that is not encoded");
             }
             b'&' | b'=' => {
