@@ -12,13 +12,15 @@ help:
 	@echo "make lint      format, clippy, cargo deny, documentation"
 	@echo "make bench     the benchmarks of docs/benchmarks.md"
 	@echo "make soak      a thousand kills under load"
-	@echo "make build     the hub: target/release/sandbar"
-	@echo "make guests    the plugins: target/guests/*.wasm"
+	@echo "make build     the hub with its plugins: target/release/sandbar"
+	@echo "make guests    all plugins: target/guests/*.wasm"
 
 demo:
 	@ONCE='$(ONCE)' PORT='$(PORT)' scripts/demo.sh
 
+# The hub's binary carries plugins: they come first.
 build:
+	@scripts/guests.sh --bundled
 	cargo build --release -p sandbar
 
 guests:

@@ -19,8 +19,8 @@ say 1 "real data: GitHub's webhook payloads and their schemas (npm, pinned by lo
 npm ci --prefix examples/github --silent --no-audit --no-fund
 node examples/github/setup.mjs
 
-say 2 "plugins (the wasm32 target is installed where it is missing)"
-scripts/guests.sh github-to-tracker github-to-chat
+say 2 "plugins, also those that the hub carries (the wasm32 target is installed where it is missing)"
+scripts/guests.sh --bundled github-to-tracker github-to-chat
 
 say 3 "the hub (a cold build takes some ten minutes on two cores)"
 cargo build --release -p sandbar

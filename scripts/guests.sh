@@ -4,7 +4,9 @@
 #   [package.metadata.sandbar]
 #   guest = true
 #
-# or only the packages named as arguments. The modules land in target/guests/<package>.wasm.
+# or only the packages named as arguments; --bundled stands for those with `bundled = true`, which the
+# hub's binary carries (host/build.rs). The modules land in target/guests/<package>.wasm; one that comes
+# out as it was is not touched, so that the hub is not built anew for nothing.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,16 +20,29 @@ guest_packages() {
     cargo metadata --no-deps --format-version 1 --locked 2>/dev/null || cargo metadata --no-deps --format-version 1
 }
 
-declare -a packages=()
-if [ $# -gt 0 ]; then
-    packages=("$@")
-else
+# The packages whose manifest says `$1 = true`, one a line.
+marked() {
+    local manifest
     while IFS= read -r manifest; do
-        if grep -A3 '^\[package\.metadata\.sandbar\]' "$manifest" | grep -q '^guest *= *true'; then
-            packages+=("$(sed -n 's/^name *= *"\(.*\)"/\1/p' "$manifest" | head -n 1)")
+        if sed -n '/^\[package\.metadata\.sandbar\]/,/^$/p' "$manifest" | grep -q "^$1 *= *true"; then
+            sed -n 's/^name *= *"\(.*\)"/\1/p' "$manifest" | head -n 1
         fi
     done < <(guest_packages | grep -o '"manifest_path":"[^"]*"' | cut -d '"' -f 4 | sort -u)
-fi
+}
+
+declare -a packages=()
+add_marked() {
+    local package
+    while IFS= read -r package; do packages+=("$package"); done < <(marked "$1")
+}
+[ $# -gt 0 ] || add_marked guest
+for argument in "$@"; do
+    if [ "$argument" = --bundled ]; then
+        add_marked bundled
+    else
+        packages+=("$argument")
+    fi
+done
 if [ ${#packages[@]} = 0 ]; then
     say "no package of the workspace says that it is a guest"
     exit 1
@@ -49,8 +64,10 @@ for package in "${packages[@]}"; do
         say "$package built no module at $built; is its crate-type \"cdylib\"?"
         exit 1
     fi
-    # Not in place: a reader never sees half a module.
-    cp "$built" "$out/.$package.wasm.new"
-    mv "$out/.$package.wasm.new" "$out/$package.wasm"
+    if ! cmp -s "$built" "$out/$package.wasm"; then
+        # Not in place: a reader never sees half a module.
+        cp "$built" "$out/.$package.wasm.new"
+        mv "$out/.$package.wasm.new" "$out/$package.wasm"
+    fi
     say "$out/$package.wasm, $(wc -c <"$out/$package.wasm") bytes"
 done

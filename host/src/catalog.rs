@@ -19,6 +19,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
+mod bundled;
 mod channels;
 mod contracts;
 mod documents;
@@ -86,7 +87,7 @@ struct State {
 }
 
 impl Catalog {
-    /// Loads all definitions.
+    /// Loads all definitions. With `bundled` the plugins that the binary carries are there, too.
     ///
     /// # Errors
     /// When meta cannot be read, or holds what this version cannot use, in words.
@@ -95,6 +96,7 @@ impl Catalog {
         log: Arc<dyn Log>,
         engine: Engine,
         plugin_folder: PathBuf,
+        bundled: bool,
     ) -> Result<Self, String> {
         let tables = Tables {
             topics: meta::Table::new(store.clone(), meta::tables::TOPICS),
@@ -114,6 +116,9 @@ impl Catalog {
         };
         catalog.load_contracts()?;
         catalog.load_topics()?;
+        if bundled {
+            catalog.load_bundled()?;
+        }
         catalog.load_plugins()?;
         catalog.load_channels()?;
         catalog.load_routes()?;
@@ -135,7 +140,7 @@ impl Catalog {
 
     /// The route's plugins and targets, looked up.
     pub fn resolve(&self, name: &Name, document: &RouteDocument) -> Result<Resolved, Problem> {
-        routes::resolve(&self.state(), name, document)
+        routes::resolve(&self.state(), &self.engine, name, document)
     }
 }
 

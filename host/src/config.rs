@@ -19,6 +19,8 @@ pub struct Config {
     pub worker_threads: usize,
     /// How plugins are compiled; `None`: in this process, without limits.
     pub compiler: Option<Compiler>,
+    /// Whether the plugins that the binary carries are there.
+    pub bundled_plugins: bool,
 }
 
 /// What the API wants to know.

@@ -106,6 +106,7 @@ impl Hub {
             shared_log.clone(),
             engine.clone(),
             config.plugin_folder(),
+            config.bundled_plugins,
         )?;
         let catalog = Arc::new(catalog);
         let publisher = Publisher::new(shared_log.clone());

@@ -134,6 +134,7 @@ codes! {
     NameTaken "name-taken" 409 "The name is taken" "The versions and the channels of a plugin share their names: choose another.";
     NothingToRollBack "nothing-to-roll-back" 409 "There is no version to go back to" "Activate a version by name.";
     ShadowOver "shadow-over" 409 "The shadow is over" "Set another candidate with PUT /v1/routes/{route}/shadow.";
+    PluginBundled "plugin-bundled" 409 "The plugin version ships with the hub" "It takes no room in the data folder and cannot be deleted; upload another version, or leave it unused.";
     InvalidSchema "invalid-schema" 422 "The schema is not valid" "Correct the place that the detail names. Nothing is fetched from the network: put what is referred to into the same document.";
     VersionTaken "version-taken" 409 "This version has other bytes" "Versions never change: upload under a new version.";
     InvalidPlugin "invalid-plugin" 422 "The plugin cannot be used" "Build it to the world 'transformer' or 'column-transformer' of wit/transform.wit; the detail names what does not fit.";

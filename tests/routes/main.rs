@@ -1,6 +1,7 @@
 //! Routes, plugins and dead letters.
 #![allow(clippy::unwrap_used)]
 
+mod bundled;
 mod channels;
 mod documents;
 mod flow;

@@ -122,8 +122,14 @@ pub(crate) fn deserialize(engine: &wasmtime::Engine, compiled: &[u8]) -> Option<
     unsafe { Component::deserialize(engine, compiled) }.ok()
 }
 
+/// What a plugin of these bytes is known by: `sha256:` and the sha256 in hex.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex(bytes))
+}
+
 /// The sha256 of bytes in hex.
-pub(crate) fn digest(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {
         // Writing to a String cannot fail.

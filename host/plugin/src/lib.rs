@@ -31,6 +31,7 @@ mod workers;
 mod wrap;
 
 pub use answer::{Answer, Fault, FaultKind, Level, LogLine, Usage, Verdict};
+pub use artifact::digest;
 pub use compiler::{Compiler, compiler_process};
 pub use engine::{Engine, EngineOptions};
 pub use inspect::{Form, World};

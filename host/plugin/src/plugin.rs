@@ -31,7 +31,7 @@ struct Inner {
 impl Plugin {
     pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, Refusal> {
         let form = inspect::form(bytes, engine.0.options.max_module_bytes)?;
-        let digest = artifact::digest(bytes);
+        let digest = artifact::hex(bytes);
         let kept = engine
             .0
             .artifacts

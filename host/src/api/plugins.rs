@@ -118,7 +118,7 @@ pub(super) async fn get(
     responses(
         (status = 204, description = "Gone"),
         (status = 404, description = "unknown-plugin", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "plugin-in-use", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "plugin-in-use, plugin-bundled", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn delete(
     State(hub): Shared,

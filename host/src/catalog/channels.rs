@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use sandbar_plugin::Engine;
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -186,7 +187,8 @@ impl Catalog {
         let moved = moved(known, plugin, channel, version, because);
         let mut after = state;
         after.channels.insert(moved.reference(), moved.clone());
-        let routes = ready(&after, &moved)?;
+        let routes = ready(&after, &self.engine, &moved)?;
+        self.pin(&moved.target())?;
         self.tables
             .channels
             .put(&moved.reference(), &moved)
@@ -253,7 +255,11 @@ fn moved(
 }
 
 /// The routes of a channel, each configured once with what `state` says.
-fn ready(state: &State, channel: &Channel) -> Result<Vec<(Arc<Resolved>, bool)>, Problem> {
+fn ready(
+    state: &State,
+    engine: &Engine,
+    channel: &Channel,
+) -> Result<Vec<(Arc<Resolved>, bool)>, Problem> {
     let reference = channel.reference();
     let mut ready = Vec::new();
     for (name, route) in &state.routes {
@@ -264,7 +270,7 @@ fn ready(state: &State, channel: &Channel) -> Result<Vec<(Arc<Resolved>, bool)>,
             let detail = format!("route {name} cannot run with it: {}", problem.detail);
             Problem::new(problem.code, detail)
         };
-        let resolved = routes::resolve(state, name, &route.document).map_err(in_route)?;
+        let resolved = routes::resolve(state, engine, name, &route.document).map_err(in_route)?;
         routes::try_configuration(&resolved).map_err(in_route)?;
         ready.push((Arc::new(resolved), route.paused));
     }

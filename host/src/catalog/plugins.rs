@@ -1,24 +1,26 @@
-//! Plugins: immutable versions of uploaded bytes, kept in files by digest, compiled at upload.
+//! Plugins: immutable versions of bytes, uploaded or carried by the hub, kept in files by digest.
+//! Uploads are compiled at once, carried ones when they are first used.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::Write,
     path::Path,
+    sync::{Arc, OnceLock},
 };
 
-use sandbar_plugin::Plugin;
+use sandbar_plugin::{Engine, Plugin, digest};
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Catalog, Put, State, split_reference, user_name};
+use super::{Catalog, Put, State, bundled::Bundled, split_reference, user_name};
 use crate::{
     clock,
     problem::{Code, Problem},
 };
 
-/// What is known of an uploaded plugin version.
+/// What is known of a plugin version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PluginRecord {
     pub name: String,
@@ -35,6 +37,11 @@ pub struct PluginRecord {
     pub size: u64,
     /// RFC 3339.
     pub created: String,
+    /// Whether it ships with the hub that answers. Such a version cannot be deleted.
+    // Not kept: another hub on the same data may not carry it.
+    #[serde(default, skip_deserializing)]
+    #[schema(required)]
+    pub bundled: bool,
 }
 
 impl PluginRecord {
@@ -45,11 +52,58 @@ impl PluginRecord {
     }
 }
 
-/// A plugin version that can be run.
+/// A plugin version. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RegisteredPlugin {
     pub record: PluginRecord,
-    pub plugin: Plugin,
+    body: Arc<Body>,
+}
+
+#[derive(Debug)]
+struct Body {
+    /// What the hub carries, when it does.
+    carried: Option<&'static Bundled>,
+    plugin: OnceLock<Plugin>,
+}
+
+impl RegisteredPlugin {
+    fn uploaded(record: PluginRecord, plugin: Plugin) -> Self {
+        let body = Body {
+            carried: None,
+            plugin: OnceLock::from(plugin),
+        };
+        Self {
+            record,
+            body: Arc::new(body),
+        }
+    }
+
+    pub(super) fn bundled(record: PluginRecord, carried: &'static Bundled) -> Self {
+        let body = Body {
+            carried: Some(carried),
+            plugin: OnceLock::new(),
+        };
+        Self {
+            record,
+            body: Arc::new(body),
+        }
+    }
+
+    /// The plugin as it can be run. The first use of one that the hub carries blocks until it is
+    /// compiled, unless an earlier start of the hub did it.
+    ///
+    /// # Errors
+    /// When it cannot be compiled.
+    pub fn plugin(&self, engine: &Engine) -> Result<Plugin, Problem> {
+        if let Some(plugin) = self.body.plugin.get() {
+            return Ok(plugin.clone());
+        }
+        let bytes = self.body.carried.map_or(&[][..], |carried| carried.bytes);
+        let plugin = engine.compile(bytes).map_err(|refusal| {
+            Problem::internal(format!("plugin {}: {refusal}", self.record.reference()))
+        })?;
+        Ok(self.body.plugin.get_or_init(|| plugin).clone())
+    }
 }
 
 impl Catalog {
@@ -61,6 +115,9 @@ impl Catalog {
             .map_err(|error| error.to_string())?
         {
             let path = self.plugin_folder.join(file_name(&record.digest));
+            if self.is_carried(&record, &path) {
+                continue;
+            }
             let bytes = fs::read(&path).map_err(|error| {
                 format!("plugin {key}: cannot read {}: {error}", path.display())
             })?;
@@ -78,7 +135,7 @@ impl Catalog {
             }
             let name = Name::new(&record.name).map_err(|error| error.to_string())?;
             let version = record.version.clone();
-            let registered = RegisteredPlugin { record, plugin };
+            let registered = RegisteredPlugin::uploaded(record, plugin);
             self.state_mut()
                 .plugins
                 .entry(name)
@@ -86,6 +143,40 @@ impl Catalog {
                 .insert(version, registered);
         }
         Ok(())
+    }
+
+    /// Whether this record is that of a plugin that the hub carries and a route has pinned. Its file is
+    /// written anew when it is not sound: another hub may need it.
+    fn is_carried(&self, record: &PluginRecord, path: &Path) -> bool {
+        let reference = record.reference();
+        let Ok(known) = find(&self.state(), &reference) else {
+            return false;
+        };
+        let Some(carried) = known.body.carried else {
+            return false;
+        };
+        if known.record.digest != record.digest {
+            tracing::warn!(
+                plugin = reference,
+                kept = record.digest,
+                carried = known.record.digest,
+                "the data folder holds other bytes under this version than the hub carries, and keeps them"
+            );
+            return false;
+        }
+        if !fs::read(path).is_ok_and(|bytes| digest(&bytes) == record.digest) {
+            let written = keep(
+                &self.plugin_folder,
+                &file_name(&record.digest),
+                carried.bytes,
+            );
+            tracing::warn!(
+                plugin = reference,
+                ?written,
+                "the bytes in the data folder were not sound; the hub carries the same"
+            );
+        }
+        true
     }
 
     /// All plugin versions, by name and version.
@@ -159,7 +250,20 @@ impl Catalog {
                 .collect(),
             size: bytes.len() as u64,
             created: clock::to_text(clock::now()),
+            bundled: false,
         };
+        self.store_plugin(&record, bytes)?;
+        let registered = RegisteredPlugin::uploaded(record.clone(), plugin);
+        self.state_mut()
+            .plugins
+            .entry(name)
+            .or_default()
+            .insert(version.to_string(), registered);
+        Ok((record, Put::Made))
+    }
+
+    /// Keeps record and bytes, so that the next start finds them.
+    fn store_plugin(&self, record: &PluginRecord, bytes: &[u8]) -> Result<(), Problem> {
         keep(&self.plugin_folder, &file_name(&record.digest), bytes).map_err(|error| {
             let detail = format!("the plugin's bytes cannot be kept: {error}");
             match error.kind() {
@@ -169,24 +273,42 @@ impl Catalog {
         })?;
         self.tables
             .plugins
-            .put(&record.reference(), &record)
-            .map_err(super::storage)?;
-        let registered = RegisteredPlugin {
-            record: record.clone(),
-            plugin,
-        };
-        self.state_mut()
-            .plugins
-            .entry(name)
-            .or_default()
-            .insert(version.to_string(), registered);
-        Ok((record, Put::Made))
+            .put(&record.reference(), record)
+            .map_err(super::storage)
     }
 
-    /// Deletes a version that no route and no channel uses. `running` are references that routes still run with.
+    /// Compiles a version, where that is still to be done, so that who uses it next need not wait for
+    /// it. Blocks for as long as compiling takes.
     ///
     /// # Errors
-    /// `unknown-plugin`, `plugin-in-use`.
+    /// When it cannot be compiled. What is not there is told by whoever uses it.
+    pub fn prepare(&self, reference: &str) -> Result<(), Problem> {
+        let found = find_in_use(&self.state(), reference);
+        match found {
+            Ok(found) => found.plugin(&self.engine).map(drop),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Keeps what is used and the hub carries, so that whoever uses it goes on with the same bytes
+    /// under a hub that carries others.
+    pub(super) fn pin(&self, reference: &str) -> Result<(), Problem> {
+        let found = find_in_use(&self.state(), reference)?;
+        let Some(carried) = found.body.carried else {
+            return Ok(());
+        };
+        let kept = self.tables.plugins.get(&found.record.reference());
+        if kept.map_err(super::storage)?.is_none() {
+            self.store_plugin(&found.record, carried.bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a version that no route and no channel uses. `running` are references that routes still
+    /// run with.
+    ///
+    /// # Errors
+    /// `unknown-plugin`, `plugin-bundled`, `plugin-in-use`.
     pub fn delete_plugin(
         &self,
         name: &str,
@@ -196,6 +318,12 @@ impl Catalog {
         let _changing = self.changing();
         let found = self.plugin(name, version)?;
         let reference = found.record.reference();
+        if found.record.bundled {
+            return Err(Problem::new(
+                Code::PluginBundled,
+                format!("{reference} is carried by the hub itself"),
+            ));
+        }
         let mut users = self.state().users_of(&reference);
         let running = running.iter().filter(|(used, _)| *used == reference);
         users.extend(running.map(|(_, route)| route.to_string()));
@@ -295,4 +423,20 @@ fn keep(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     }
     fs::rename(&draft, folder.join(name))?;
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_a_hub_that_carried_no_plugins_is_read() {
+        let kept = r#"{"name":"mapper","version":"1","digest":"sha256:00","world":"transformer",
+            "form":"component","imports":["log"],"size":7,"created":"2026-01-01T00:00:00Z"}"#;
+        let record: PluginRecord = serde_json::from_str(kept).unwrap();
+        assert_eq!(
+            (record.reference().as_str(), record.bundled),
+            ("mapper@1", false)
+        );
+    }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sandbar_plugin::{Capability, InstantiateError, Limits};
+use sandbar_plugin::{Capability, Engine, InstantiateError, Limits};
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +86,7 @@ impl Catalog {
         let _changing = self.changing();
         let name = user_name(name)?;
         check(&document)?;
-        let resolved = Arc::new(resolve(&self.state(), &name, &document)?);
+        let resolved = Arc::new(resolve(&self.state(), &self.engine, &name, &document)?);
         for topic in &resolved.targets {
             user_name(topic.name.as_str())?;
         }
@@ -102,6 +102,9 @@ impl Catalog {
             return Err(Problem::new(Code::RouteSourceFixed, detail));
         }
         try_configuration(&resolved)?;
+        for step in &document.steps {
+            self.pin(&step.plugin)?;
+        }
         let paused = existing.as_ref().is_some_and(|route| route.paused);
         self.store_route(&name, Route { document, paused })?;
         Ok((
@@ -156,6 +159,7 @@ impl Catalog {
 /// Looks up everything that the document names.
 pub(super) fn resolve(
     state: &State,
+    engine: &Engine,
     name: &Name,
     document: &RouteDocument,
 ) -> Result<Resolved, Problem> {
@@ -181,7 +185,7 @@ pub(super) fn resolve(
         pinned.steps[index].plugin = found.record.reference();
         steps.push(ResolvedStep {
             reference: found.record.reference(),
-            plugin: found.plugin,
+            plugin: found.plugin(engine)?,
             config: step.config.to_string(),
             limits: limits(step),
             grants: grants(index, step)?,

@@ -130,6 +130,7 @@ impl Catalog {
         })?;
         document.plugin = found.record.reference();
         routes::try_configuration(&self.candidate(&name, &route.document, &document)?)?;
+        self.pin(&document.plugin)?;
         let record = ShadowRecord {
             document,
             progress: serde_json::Value::Null,

@@ -43,6 +43,9 @@ pub(super) struct ServeArgs {
     /// How long compiling an upload may take, in seconds.
     #[arg(long, default_value_t = 120)]
     compile_seconds: u64,
+    /// Do not offer the plugins that ship with the hub; versions that routes use stay.
+    #[arg(long)]
+    no_bundled_plugins: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -69,6 +72,7 @@ pub(super) fn serve(args: ServeArgs) -> ExitCode {
             memory_bytes: args.compile_memory_bytes,
             time: Duration::from_secs(args.compile_seconds),
         }),
+        bundled_plugins: !args.no_bundled_plugins,
     };
     let format = match args.log_format {
         Format::Text => LogFormat::Text,

@@ -113,7 +113,7 @@ fn path(plugin: &str) -> Result<String, Failure> {
 }
 
 const HEAD: &[&str] = &[
-    "plugin", "world", "form", "imports", "size", "digest", "created",
+    "plugin", "bundled", "world", "form", "imports", "size", "digest", "created",
 ];
 
 fn row(plugin: &Value) -> Vec<String> {
@@ -123,6 +123,11 @@ fn row(plugin: &Value) -> Vec<String> {
             table::cell(&plugin["name"]),
             table::cell(&plugin["version"])
         ),
+        if plugin["bundled"] == true {
+            "yes".to_owned()
+        } else {
+            String::new()
+        },
         table::cell(&plugin["world"]),
         table::cell(&plugin["form"]),
         table::cell(&plugin["imports"]),

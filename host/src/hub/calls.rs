@@ -178,6 +178,19 @@ impl Hub {
             .await
     }
 
+    /// Compiles what is still to be compiled of these plugin versions and channels, on no thread that
+    /// runs plugins.
+    pub(super) async fn prepare(self: &Arc<Self>, references: Vec<String>) -> Result<(), Problem> {
+        // One at a time: compiling takes all the cores that are left.
+        let _turn = self.compiling.lock().await;
+        self.blocking(move |hub| {
+            references
+                .iter()
+                .try_for_each(|reference| hub.catalog.prepare(reference))
+        })
+        .await
+    }
+
     /// Makes or changes a route and has it run.
     ///
     /// # Errors
@@ -187,6 +200,8 @@ impl Hub {
         name: String,
         document: RouteDocument,
     ) -> Result<(Name, Put), Problem> {
+        let used = document.steps.iter().map(|step| step.plugin.clone());
+        self.prepare(used.collect()).await?;
         let _changing = self.changing_routes.lock().await;
         let hub = self.clone();
         let stored = self
@@ -213,6 +228,9 @@ impl Hub {
         version: Option<String>,
         because: Because,
     ) -> Result<(Channel, Put), Problem> {
+        if let Some(version) = &version {
+            self.prepare(vec![format!("{plugin}@{version}")]).await?;
+        }
         let _changing = self.changing_routes.lock().await;
         let hub = self.clone();
         let moved = self.engine.run(move || match version {

@@ -33,6 +33,7 @@ impl Hub {
         route: String,
         document: ShadowDocument,
     ) -> Result<(ShadowStatus, Put), Problem> {
+        self.prepare(vec![document.plugin.clone()]).await?;
         let _changing = self.changing_routes.lock().await;
         let hub = self.clone();
         let stored = self

@@ -79,7 +79,8 @@ impl Hub {
         version: &str,
         request: TrialRequest,
     ) -> Result<Trial, Problem> {
-        let plugin = self.catalog.plugin(name, version)?.plugin;
+        let plugin = self.catalog.plugin(name, version)?;
+        let engine = self.engine.clone();
         if request.events.len() > MOST_EVENTS {
             let detail = format!(
                 "/events: {} events; a trial takes at most {MOST_EVENTS}",
@@ -94,6 +95,7 @@ impl Hub {
         let config = request.config.to_string();
         let tried = self.engine.run(move || {
             let mut runner = plugin
+                .plugin(&engine)?
                 .instantiate(&config, limits, &grants)
                 .map_err(|error| refusal(&error))?;
             let mut builder = BatchBuilder::new();

@@ -74,6 +74,19 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// All extension attributes by name: texts, integers and booleans.
+    #[must_use]
+    pub fn extensions(&self) -> serde_json::Map<String, serde_json::Value> {
+        let extensions = column::text(&self.batch.extensions, self.index);
+        serde_json::from_str(extensions).unwrap_or_default()
+    }
+
+    /// Whether the data is JSON by its media type, see [`crate::media::is_json`].
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        crate::media::is_json(self.datacontenttype().unwrap_or_default())
+    }
+
     /// The payload as it came in; empty when there is none.
     #[must_use]
     pub fn data(&self) -> &'a [u8] {

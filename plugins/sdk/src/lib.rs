@@ -45,7 +45,9 @@ mod column;
 mod event;
 #[doc(hidden)]
 pub mod guest;
+pub mod json;
 pub mod log;
+pub mod media;
 mod output;
 mod problem;
 pub mod random;

@@ -1,0 +1,106 @@
+//! What becomes of one value.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use hmac::{Hmac, Mac};
+use sandbar_sdk::json::{self, Kind, Raw};
+use sha2::Sha256;
+
+/// Makes hashes with one key.
+#[derive(Clone)]
+pub(crate) struct Hasher(Hmac<Sha256>);
+
+impl Hasher {
+    /// # Errors
+    /// None in fact: HMAC takes keys of any length (RFC 2104).
+    pub(crate) fn new(key: &[u8]) -> Result<Self, String> {
+        Hmac::new_from_slice(key)
+            .map(Self)
+            .map_err(|error| format!("/key: {error}"))
+    }
+
+    fn hash(&self, text: &str, length: usize) -> String {
+        let mut mac = self.0.clone();
+        mac.update(text.as_bytes());
+        let mut hex = String::with_capacity(64);
+        for byte in mac.finalize().into_bytes() {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex.truncate(length);
+        hex
+    }
+}
+
+/// What is done with a value.
+pub(crate) enum Action {
+    /// `text`, then the last characters, but never more than half of all.
+    Mask { keep_last: usize, text: String },
+    /// HMAC-SHA256 of the value's text, in hex, behind `prefix`.
+    Hash {
+        hasher: Box<Hasher>,
+        prefix: String,
+        length: usize,
+    },
+    /// The first `length` characters.
+    Truncate { length: usize },
+    /// It is gone.
+    Drop,
+}
+
+impl Action {
+    /// The text in place of `text`; `None` drops it.
+    pub(crate) fn on_text<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+        Some(match self {
+            Self::Mask {
+                keep_last,
+                text: mask,
+            } => {
+                let count = text.chars().count();
+                let keep = (*keep_last).min(count / 2);
+                let start = text.char_indices().nth(count - keep);
+                let kept = start.map_or("", |(at, _)| &text[at..]);
+                Cow::Owned(format!("{mask}{kept}"))
+            }
+            Self::Hash {
+                hasher,
+                prefix,
+                length,
+            } => Cow::Owned(format!("{prefix}{}", hasher.hash(text, *length))),
+            Self::Truncate { length } => match text.char_indices().nth(*length) {
+                Some((end, _)) => Cow::Borrowed(&text[..end]),
+                None => Cow::Borrowed(text),
+            },
+            Self::Drop => return None,
+        })
+    }
+
+    /// Appends what comes in place of a value; answers false, and appends nothing, when it is
+    /// dropped.
+    ///
+    /// # Errors
+    /// When the value is an object or array, and only a text can be hashed or shortened.
+    pub(crate) fn on_value(&self, value: Raw<'_>, out: &mut Vec<u8>) -> Result<bool, String> {
+        let kind = value.kind();
+        match (self, kind) {
+            (Self::Drop, _) => return Ok(false),
+            // Nothing to hide.
+            (_, Kind::Null) => out.extend_from_slice(value.as_str().as_bytes()),
+            (Self::Mask { text, .. }, Kind::Array | Kind::Object) => json::write_text(text, out),
+            (_, Kind::Array | Kind::Object) => {
+                return Err(format!(
+                    "is {}; a rule for what is in it ends with /*",
+                    kind.as_str()
+                ));
+            }
+            (Self::Truncate { .. }, Kind::Number | Kind::Boolean) => {
+                out.extend_from_slice(value.as_str().as_bytes());
+            }
+            _ => {
+                let text = value.plain()?;
+                json::write_text(&self.on_text(&text).unwrap_or_default(), out);
+            }
+        }
+        Ok(true)
+    }
+}
