@@ -3,7 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use wasmtime::{
-    Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker,
+    Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
+    component::Linker,
 };
 
 use crate::{
@@ -124,6 +125,9 @@ fn config(options: &EngineOptions) -> Config {
         .concurrency_support(false)
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES)
+        // Files and lines are found in symbols.rs; wasmtime's own way is slow, whatever the
+        // environment says.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .cranelift_opt_level(OptLevel::Speed)
         // A plugin's output must not depend on the machine (promise 8).
         .cranelift_nan_canonicalization(true)

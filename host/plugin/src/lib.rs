@@ -23,6 +23,7 @@ mod refusal;
 mod resolve;
 mod runner;
 mod state;
+mod symbols;
 mod ticker;
 mod workers;
 mod wrap;

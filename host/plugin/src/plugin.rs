@@ -7,6 +7,7 @@ use wasmtime::component::{Component, InstancePre};
 use crate::{
     Capability, Engine, Form, InstantiateError, Limits, Refusal, Runner, World, artifact, inspect,
     state::{State, TABLE_ELEMENTS},
+    symbols::Symbols,
     wrap,
 };
 
@@ -23,6 +24,7 @@ struct Inner {
     capabilities: Vec<Capability>,
     reused: bool,
     instance: InstancePre<State>,
+    symbols: Symbols,
 }
 
 impl Plugin {
@@ -58,6 +60,7 @@ impl Plugin {
             capabilities,
             reused,
             instance,
+            symbols: Symbols::read(bytes, form),
         })))
     }
 
@@ -131,6 +134,10 @@ impl Plugin {
 
     pub(crate) fn instance(&self) -> &InstancePre<State> {
         &self.0.instance
+    }
+
+    pub(crate) fn symbols(&self) -> &Symbols {
+        &self.0.symbols
     }
 }
 

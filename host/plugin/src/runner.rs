@@ -24,6 +24,7 @@ use crate::{
     World, columns, records,
     resolve::{self, Piece, Raw},
     state::State,
+    symbols::Symbols,
     ticker,
 };
 
@@ -336,7 +337,7 @@ impl Runner {
         let trap = error.downcast_ref::<Trap>();
         let backtrace = error
             .downcast_ref::<WasmBacktrace>()
-            .map(backtrace)
+            .map(|error| backtrace(error, self.plugin.symbols()))
             .unwrap_or_default();
         let root = error.root_cause().to_string();
         let (kind, message) = if trap == Some(&Trap::Interrupt) {
@@ -393,14 +394,36 @@ impl Instance {
     }
 }
 
-fn backtrace(backtrace: &WasmBacktrace) -> String {
-    let names = backtrace.frames().iter().take(FRAMES).map(|frame| {
-        frame.func_name().map_or_else(
+/// The guest's functions, innermost first, one a line. Where the module has debug information a line
+/// says file, line and column too, and functions that were inlined have lines of their own.
+fn backtrace(backtrace: &WasmBacktrace, symbols: &Symbols) -> String {
+    let mut lines = Vec::new();
+    for frame in backtrace.frames() {
+        let function = frame.func_name().map_or_else(
             || format!("function {}", frame.func_index()),
             |name| rustc_demangle::demangle(name).to_string(),
-        )
-    });
-    names.collect::<Vec<_>>().join("\n")
+        );
+        let places = symbols.places(frame);
+        if places.is_empty() {
+            lines.push(function.clone());
+        }
+        let count = places.len();
+        for (index, place) in places.into_iter().enumerate() {
+            // The last one is the function itself, and the name section knows its whole path.
+            let name = (place.function)
+                .filter(|_| index + 1 < count)
+                .unwrap_or_else(|| function.clone());
+            lines.push(match place.location {
+                Some(location) => format!("{name} at {location}"),
+                None => name,
+            });
+        }
+        if lines.len() >= FRAMES {
+            break;
+        }
+    }
+    lines.truncate(FRAMES);
+    lines.join("\n")
 }
 
 /// An answer that is being put together, part by part, in the order of the events.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod backtrace;
 mod instances;
 mod outputs;
 mod sandbox;
