@@ -14,8 +14,10 @@ pub mod hub;
 pub mod serve;
 
 pub mod clock;
+pub mod diff;
 pub mod metrics;
 pub mod problem;
+pub mod trial;
 
 pub mod bench;
 pub mod cli;
