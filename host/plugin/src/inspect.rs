@@ -2,7 +2,11 @@
 
 use wasmtime::component::{Component, types::ComponentItem};
 
-use crate::{Capability, Refusal, columns, records, state, wrap};
+use crate::{
+    Capability, Refusal, columns, records, state,
+    wasi::{self, preview1},
+    wrap,
+};
 
 /// What was uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -85,10 +89,14 @@ pub(crate) fn component(component: &Component) -> Result<(World, Vec<Capability>
             state::CLOCK => capabilities.push(Capability::Clock),
             state::RANDOM => capabilities.push(Capability::Random),
             name if TYPES.contains(&name) => {}
+            name if name.starts_with(preview1::PACKAGE) || wasi::is_offered(name) => {
+                capabilities.push(Capability::Wasi);
+            }
             name => unknown.push(name.to_owned()),
         }
     }
     capabilities.sort_unstable();
+    capabilities.dedup();
     let exports: Vec<String> = shape
         .exports(engine)
         .map(|(name, _)| name.to_owned())

@@ -25,6 +25,7 @@ mod runner;
 mod state;
 mod symbols;
 mod ticker;
+mod wasi;
 mod workers;
 mod wrap;
 

@@ -37,6 +37,8 @@ impl Default for Limits {
 pub enum Capability {
     /// Log lines; always granted.
     Log,
+    /// The deterministic part of WASI; always granted.
+    Wasi,
     /// The wall clock.
     Clock,
     /// Random bytes.
@@ -45,13 +47,20 @@ pub enum Capability {
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Log, Self::Clock, Self::Random];
+    pub const ALL: [Self; 4] = [Self::Log, Self::Wasi, Self::Clock, Self::Random];
 
-    /// As in grants and in the API: `log`, `clock`, `random`.
+    /// Whether every step has it: nothing comes in by it that is not in the event.
+    #[must_use]
+    pub fn is_free(self) -> bool {
+        matches!(self, Self::Log | Self::Wasi)
+    }
+
+    /// As in grants and in the API: `log`, `wasi`, `clock`, `random`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Log => "log",
+            Self::Wasi => "wasi",
             Self::Clock => "clock",
             Self::Random => "random",
         }
@@ -71,6 +80,8 @@ impl FromStr for Capability {
         let found = Self::ALL
             .into_iter()
             .find(|capability| capability.as_str() == text);
-        found.ok_or_else(|| format!("{text:?} is no capability; there are log, clock and random"))
+        found.ok_or_else(|| {
+            format!("{text:?} is no capability; there are log, wasi, clock and random")
+        })
     }
 }

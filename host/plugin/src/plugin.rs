@@ -8,7 +8,7 @@ use crate::{
     Capability, Engine, Form, InstantiateError, Limits, Refusal, Runner, World, artifact, inspect,
     state::{State, TABLE_ELEMENTS},
     symbols::Symbols,
-    wrap,
+    wasi, wrap,
 };
 
 /// A compiled plugin: immutable, known by the digest of what was uploaded. Cheap to clone.
@@ -43,11 +43,12 @@ impl Plugin {
         };
         let (world, capabilities) = inspect::component(&component)?;
         fits(engine, &component)?;
-        let instance =
-            (engine.0.linker.instantiate_pre(&component)).map_err(|error| Refusal::WrongType {
+        let instance = bind(engine, &component, capabilities.contains(&Capability::Wasi)).map_err(
+            |error| Refusal::WrongType {
                 export: "an import".to_owned(),
                 detail: format!("{error:#}"),
-            })?;
+            },
+        )?;
         if !reused && let Some(artifacts) = &engine.0.artifacts {
             artifacts.store(&digest, &component);
         }
@@ -113,7 +114,7 @@ impl Plugin {
         grants: &[Capability],
     ) -> Result<Runner, InstantiateError> {
         let missing: Vec<Capability> = (self.0.capabilities.iter().copied())
-            .filter(|capability| *capability != Capability::Log && !grants.contains(capability))
+            .filter(|capability| !capability.is_free() && !grants.contains(capability))
             .collect();
         if !missing.is_empty() {
             return Err(InstantiateError::GrantMissing(missing));
@@ -125,7 +126,7 @@ impl Plugin {
                 limit,
             });
         }
-        Runner::start(self.clone(), config.into(), limits)
+        Runner::start(self.clone(), config.into(), limits, grants)
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -149,6 +150,20 @@ impl std::fmt::Debug for Plugin {
             .field("world", &self.0.world)
             .finish()
     }
+}
+
+/// Ties the component's imports to the hub's functions.
+fn bind(
+    engine: &Engine,
+    component: &Component,
+    wasi: bool,
+) -> wasmtime::Result<InstancePre<State>> {
+    if !wasi {
+        return engine.0.linker.instantiate_pre(component);
+    }
+    let mut linker = engine.0.linker.clone();
+    wasi::link(&mut linker, component)?;
+    linker.instantiate_pre(component)
 }
 
 fn translate(engine: &Engine, form: Form, bytes: &[u8]) -> Result<Component, Refusal> {

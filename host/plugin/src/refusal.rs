@@ -36,7 +36,7 @@ pub enum Refusal {
         "the plugin does not export {0}; a plugin exports configure and either transform (world transformer) or transform-columns (world column-transformer) of sandbar:transform@0.1.0"
     )]
     MissingExport(String),
-    #[error("the plugin imports {}; a plugin may import only sandbar:transform/log, /clock and /random at 0.1.0", .0.join(", "))]
+    #[error("the plugin imports {}; a plugin may import only sandbar:transform/log, /clock and /random at 0.1.0, and WASI 0.2 or wasi_snapshot_preview1", .0.join(", "))]
     UnknownImport(Vec<String>),
     #[error("the plugin has neither the exports nor the imports of a Sandbar plugin: it does not export {missing}, and it imports {}; build it against sandbar:transform@0.1.0", unknown.join(", "))]
     OtherWorld {

@@ -17,15 +17,18 @@ use std::{
 };
 
 use sandbar_types::{Batch, Name};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wasmtime::{Store, Trap, WasmBacktrace, component::Func};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
-    Answer, Fault, FaultKind, InstantiateError, Level, Limits, LogLine, Plugin, Usage, Verdict,
-    World, columns, records,
+    Answer, Capability, Fault, FaultKind, InstantiateError, Level, Limits, LogLine, Plugin, Usage,
+    Verdict, World, columns, records,
     resolve::{self, Piece, Raw},
-    state::State,
+    state::{Moment, State},
     symbols::Symbols,
     ticker,
+    wasi::{EventBound, Forbidden},
 };
 
 /// How many deadlines a batch may take before single events are hurried.
@@ -44,7 +47,11 @@ pub struct Runner {
     plugin: Plugin,
     config: Arc<str>,
     limits: Limits,
+    grants: Box<[Capability]>,
     instance: Option<Instance>,
+    /// The plugin asks for time or randomness, which differ from event to event, so that each call
+    /// has one event.
+    one_by_one: bool,
     made: u32,
     /// The most memory that an instance had which was thrown away during this batch.
     discarded_memory: usize,
@@ -70,6 +77,8 @@ enum Attempt {
     Failed(Failed),
     /// The events are not to blame: no instance could be had.
     NoInstance(String),
+    /// Nobody is to blame: several events were in a call that is only right for one.
+    EventBound,
 }
 
 impl Runner {
@@ -77,12 +86,15 @@ impl Runner {
         plugin: Plugin,
         config: Arc<str>,
         limits: Limits,
+        grants: &[Capability],
     ) -> Result<Self, InstantiateError> {
         let mut runner = Self {
             plugin,
             config,
             limits,
+            grants: grants.into(),
             instance: None,
+            one_by_one: false,
             made: 0,
             discarded_memory: 0,
         };
@@ -149,10 +161,17 @@ impl Runner {
 
     /// Settles the events `from..to`, in halves when it must.
     fn part(&mut self, work: &mut Work<'_>, from: usize, to: usize) {
+        if self.one_by_one && to - from > 1 {
+            return (from..to).for_each(|index| self.part(work, index, index + 1));
+        }
         let mut budget = self.budget(work, to - from);
         loop {
             match self.attempt(work, from, to, budget) {
                 Attempt::Answered(piece, logs) => return work.add(piece, logs),
+                Attempt::EventBound => {
+                    self.one_by_one = true;
+                    return self.part(work, from, to);
+                }
                 Attempt::NoInstance(reason) => {
                     return work.add_all(to - from, &Verdict::Retry(reason));
                 }
@@ -223,6 +242,7 @@ impl Runner {
         };
         work.calls += 1;
         instance.calls += 1;
+        instance.store.data_mut().enter(moment(batch));
         let lift = LIFT_BASE + LIFT_PER_EVENT * batch.len();
         instance
             .store
@@ -242,6 +262,12 @@ impl Runner {
         let logs = instance.take_logs();
         let raw: Raw = match called {
             Ok(raw) => raw,
+            Err(error) if error.is::<EventBound>() => {
+                self.discarded_memory = self
+                    .discarded_memory
+                    .max(instance.store.data().memory_bytes);
+                return Attempt::EventBound;
+            }
             Err(error) => {
                 let state = instance.store.data();
                 let fault = self.fault(&error, state, &logs, budget);
@@ -269,7 +295,10 @@ impl Runner {
     /// A fresh, configured instance.
     fn make(&mut self) -> Result<Instance, InstantiateError> {
         let engine = &self.plugin.engine().0;
-        let mut store = Store::new(&engine.wasmtime, State::new(self.limits.memory_bytes));
+        let mut store = Store::new(
+            &engine.wasmtime,
+            State::new(self.limits.memory_bytes, &self.grants),
+        );
         store.limiter(|state| state);
         store.set_hostcall_fuel(LIFT_BASE + (1 << 20));
         let _active = engine.ticker.enter();
@@ -314,6 +343,7 @@ impl Runner {
         if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             return InstantiateError::Exhausted(format!("{error:#}"));
         }
+        store.data_mut().finish_lines();
         let logs = std::mem::take(&mut store.data_mut().logs);
         let fault = self.fault(error, store.data(), &logs, self.limits.deadline);
         match fault.kind {
@@ -364,7 +394,7 @@ impl Runner {
                 .filter(|line| trap.is_some() && line.level == Level::Error);
             let message =
                 said.map_or_else(|| root.clone(), |line| format!("{root}: {}", line.message));
-            let kind = if trap.is_some() {
+            let kind = if trap.is_some() || error.is::<Forbidden>() {
                 FaultKind::Trap
             } else {
                 FaultKind::BadAnswer
@@ -382,6 +412,7 @@ impl Runner {
 impl Instance {
     fn take_logs(&mut self) -> Vec<LogLine> {
         let state = self.store.data_mut();
+        state.finish_lines();
         let mut logs = std::mem::take(&mut state.logs);
         let left_out = std::mem::take(&mut state.lines_left_out);
         if left_out > 0 {
@@ -391,6 +422,24 @@ impl Instance {
             });
         }
         logs
+    }
+}
+
+/// What a call with these events says of time and randomness.
+fn moment(batch: &Batch) -> Moment {
+    if batch.len() != 1 {
+        return Moment::Several;
+    }
+    let event = batch.get(0);
+    let time = OffsetDateTime::parse(event.time, &Rfc3339).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let mut seed = Xxh3::new();
+    seed.update(event.source.as_bytes());
+    seed.update(&[0]);
+    seed.update(event.id.as_bytes());
+    Moment::Of {
+        // Before 1970 there is no time that the interface could tell.
+        now: u64::try_from(time.unix_timestamp_nanos()).unwrap_or(0),
+        random: seed.digest(),
     }
 }
 

@@ -1,14 +1,17 @@
 //! What a running instance carries on the host's side: its memory budget, its log lines, and the
 //! functions that it may call.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use wasmtime::{
     ResourceLimiter, StoreContextMut,
     component::{ComponentType, Lift, Linker, WasmStr},
 };
 
-use crate::{Level, LogLine};
+use crate::{
+    Capability, Level, LogLine,
+    wasi::{EventBound, Forbidden},
+};
 
 /// Lines kept of one batch.
 const LINES: usize = 100;
@@ -33,10 +36,37 @@ pub(crate) struct State {
     pub(crate) memory_refused: bool,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) lines_left_out: u64,
+    /// Beginnings of lines on the standard output and on the standard error.
+    unfinished: [Vec<u8>; 2],
+    /// Whether the clock and the randomness of WASI are the real ones.
+    real_clock: bool,
+    real_random: bool,
+    moment: Moment,
+    /// Nanoseconds on the monotonic clock, when it is not the real one.
+    elapsed: u64,
+    started: Instant,
+}
+
+/// What the event says of time and randomness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Of one event, or of none while the plugin starts.
+    Of {
+        /// Nanoseconds since the epoch.
+        now: u64,
+        /// Where the stream of randomness stands.
+        random: u64,
+    },
+    /// Several events are in the call.
+    Several,
+}
+
+impl Moment {
+    pub(crate) const START: Self = Self::Of { now: 0, random: 0 };
 }
 
 impl State {
-    pub(crate) fn new(memory_limit: usize) -> Self {
+    pub(crate) fn new(memory_limit: usize, grants: &[Capability]) -> Self {
         Self {
             memory_limit,
             memory_bytes: 0,
@@ -44,8 +74,118 @@ impl State {
             memory_refused: false,
             logs: Vec::new(),
             lines_left_out: 0,
+            unfinished: Default::default(),
+            real_clock: grants.contains(&Capability::Clock),
+            real_random: grants.contains(&Capability::Random),
+            moment: Moment::START,
+            elapsed: 0,
+            started: Instant::now(),
         }
     }
+
+    /// Before a call: the event that is in it.
+    pub(crate) fn enter(&mut self, moment: Moment) {
+        self.moment = moment;
+    }
+
+    /// Nanoseconds since the epoch.
+    pub(crate) fn now(&self) -> Result<u64, EventBound> {
+        match self.moment {
+            _ if self.real_clock => Ok(u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX)),
+            Moment::Of { now, .. } => Ok(now),
+            Moment::Several => Err(EventBound),
+        }
+    }
+
+    /// Nanoseconds since the instance was made.
+    pub(crate) fn elapsed(&mut self) -> u64 {
+        if self.real_clock {
+            return u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        }
+        // Whoever waits for a time to come sees it come.
+        self.elapsed = self.elapsed.saturating_add(1000);
+        self.elapsed
+    }
+
+    pub(crate) fn sleep(&mut self, nanoseconds: u64) {
+        self.elapsed = self.elapsed.saturating_add(nanoseconds);
+    }
+
+    pub(crate) fn sleep_until(&mut self, elapsed: u64) {
+        self.elapsed = self.elapsed.max(elapsed);
+    }
+
+    /// The next of the event's stream of random numbers.
+    pub(crate) fn random(&mut self) -> wasmtime::Result<u64> {
+        if self.real_random {
+            let mut bytes = [0; 8];
+            fill_random(&mut bytes)?;
+            return Ok(u64::from_le_bytes(bytes));
+        }
+        match &mut self.moment {
+            Moment::Of { random, .. } => {
+                // SplitMix64, by its published constants.
+                *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mixed = (*random ^ (*random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                Ok(mixed ^ (mixed >> 31))
+            }
+            Moment::Several => Err(EventBound.into()),
+        }
+    }
+
+    /// Takes what is written to a standard stream: each line becomes a log line.
+    pub(crate) fn print(&mut self, error: bool, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let line = &mut self.unfinished[usize::from(error)];
+            let room = (LINE_BYTES + 1).saturating_sub(line.len());
+            line.extend(piece.iter().filter(|byte| **byte != b'\n').take(room));
+            if piece.ends_with(b"\n") {
+                self.finish_line(error);
+            }
+        }
+    }
+
+    /// At the end of a call: what has no line end is a line all the same.
+    pub(crate) fn finish_lines(&mut self) {
+        for error in [false, true] {
+            if !self.unfinished[usize::from(error)].is_empty() {
+                self.finish_line(error);
+            }
+        }
+    }
+
+    fn finish_line(&mut self, error: bool) {
+        let line = std::mem::take(&mut self.unfinished[usize::from(error)]);
+        let level = if error { Level::Error } else { Level::Info };
+        self.keep_line(level, String::from_utf8_lossy(&line).into_owned());
+    }
+
+    fn keep_line(&mut self, level: Level, mut message: String) {
+        if self.logs.len() >= LINES {
+            self.lines_left_out += 1;
+            return;
+        }
+        if message.len() > LINE_BYTES {
+            message.truncate(message.floor_char_boundary(LINE_BYTES));
+            message.push('…');
+        }
+        self.logs.push(LogLine { level, message });
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock that the route granted"
+)]
+fn since_epoch() -> std::time::Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+fn fill_random(bytes: &mut [u8]) -> wasmtime::Result<()> {
+    getrandom::fill(bytes).map_err(|error| wasmtime::format_err!("no randomness: {error}"))
 }
 
 impl ResourceLimiter for State {
@@ -116,26 +256,19 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State
     linker
         .instance(CLOCK)?
         .func_wrap("now", |_: StoreContextMut<'_, State>, (): ()| {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the clock that the route granted"
-            )]
-            let now = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            Ok((u64::try_from(now.as_millis()).unwrap_or(u64::MAX),))
+            Ok((u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX),))
         })?;
     linker.instance(RANDOM)?.func_wrap(
         "bytes",
         |_: StoreContextMut<'_, State>, (length,): (u32,)| {
             if length > RANDOM_BYTES {
-                wasmtime::bail!(
-                    "random.bytes gives at most {RANDOM_BYTES} bytes a call, not {length}"
+                let reason = format!(
+                    "wants {length} random bytes at once; there are at most {RANDOM_BYTES} a call"
                 );
+                return Err(Forbidden(reason).into());
             }
             let mut bytes = vec![0; length as usize];
-            getrandom::fill(&mut bytes)
-                .map_err(|error| wasmtime::format_err!("no randomness: {error}"))?;
+            fill_random(&mut bytes)?;
             Ok((bytes,))
         },
     )?;
@@ -146,15 +279,7 @@ fn log(
     mut store: StoreContextMut<'_, State>,
     (level, message): (WitLevel, WasmStr),
 ) -> wasmtime::Result<()> {
-    if store.data().logs.len() >= LINES {
-        store.data_mut().lines_left_out += 1;
-        return Ok(());
-    }
-    let mut message = message.to_str(&store)?.into_owned();
-    if message.len() > LINE_BYTES {
-        message.truncate(message.floor_char_boundary(LINE_BYTES));
-        message.push('…');
-    }
+    let message = message.to_str(&store)?.into_owned();
     let level = match level {
         WitLevel::Trace => Level::Trace,
         WitLevel::Debug => Level::Debug,
@@ -162,6 +287,6 @@ fn log(
         WitLevel::Warn => Level::Warn,
         WitLevel::Error => Level::Error,
     };
-    store.data_mut().logs.push(LogLine { level, message });
+    store.data_mut().keep_line(level, message);
     Ok(())
 }

@@ -8,7 +8,10 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
-use crate::{Refusal, state};
+use crate::{
+    Refusal, state,
+    wasi::{self, preview1},
+};
 
 const WIT: &str = include_str!("../../../wit/transform.wit");
 /// The two worlds with all capabilities: wit-component keeps those that the module calls.
@@ -35,6 +38,8 @@ struct Outline {
     unknown_imports: Vec<String>,
     exports: Vec<String>,
     described: bool,
+    /// Whether it asks for `wasi_snapshot_preview1`.
+    preview1: bool,
 }
 
 /// The component around a core module.
@@ -80,11 +85,20 @@ pub(crate) fn core_module(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
         )?;
         &described
     };
-    let encoded = ComponentEncoder::default()
+    let unwrappable = |error: String| Refusal::Unwrappable(error);
+    let mut encoder = ComponentEncoder::default()
         .validate(true)
         .module(module)
-        .and_then(|mut encoder| encoder.encode());
-    encoded.map_err(|error| Refusal::Unwrappable(format!("{error:#}")))
+        .map_err(|error| unwrappable(format!("{error:#}")))?;
+    if outline.preview1 {
+        let adapter = preview1::adapter().map_err(unwrappable)?;
+        encoder = encoder
+            .adapter(preview1::MODULE, adapter)
+            .map_err(|error| unwrappable(format!("{error:#}")))?;
+    }
+    encoder
+        .encode()
+        .map_err(|error| unwrappable(format!("{error:#}")))
 }
 
 /// The first export that is missing for either world.
@@ -107,7 +121,12 @@ fn outline(bytes: &[u8]) -> Result<Outline, Refusal> {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import.map_err(invalid)?;
+                    if import.module == preview1::MODULE {
+                        outline.preview1 = true;
+                        continue;
+                    }
                     let known = [state::LOG, state::CLOCK, state::RANDOM].contains(&import.module)
+                        || wasi::is_offered(import.module)
                         || import.module.starts_with(STANDARD_NAMES);
                     if !known {
                         outline

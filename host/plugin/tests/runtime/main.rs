@@ -9,6 +9,7 @@ mod outputs;
 mod sandbox;
 mod threads;
 mod upload;
+mod wasi;
 
 use std::time::Duration;
 
