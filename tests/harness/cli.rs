@@ -56,6 +56,8 @@ impl Ran {
     pub fn of(command: &mut Command, input: &str) -> Self {
         let mut child = command
             .env_remove("SANDBAR_URL")
+            // Compiled plugins: not into the user's folder.
+            .env("XDG_CACHE_HOME", repository().join("target/cache"))
             .env_remove("SANDBAR_DATA")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -82,8 +82,9 @@ fn own_test(folder: &Path) {
     assert_eq!(tested.code, 0, "{command}: {tested:?}");
 }
 
-/// Build, check, try and push of a made project; the way of a newcomer.
-async fn the_whole_way(language: &str) {
+/// A made project built, tested, checked and tried: the way of a newcomer. Gives the folder around it
+/// and what the build told.
+fn the_whole_way(language: &str) -> (TempDir, Value) {
     let made = project("order-invoice", language);
     let folder = made.path().join("order-invoice");
     let early = in_folder(&folder, &["plugin", "try", "."]);
@@ -120,9 +121,15 @@ async fn the_whole_way(language: &str) {
     let refused = in_folder(&folder, &["plugin", "try", ".", "--config", r#"{"x": 1}"#]);
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.stderr.contains("refuses its config"), "{refused:?}");
+    (made, built)
+}
 
+#[tokio::test]
+async fn rust() {
+    let (made, built) = the_whole_way("rust");
     let hub = Hub::start().await;
-    let at = folder.to_str().unwrap();
+    let at = made.path().join("order-invoice");
+    let at = at.to_str().unwrap();
     let pushed = hub.sandbar(&["plugin", "push", at, "--json"]).json();
     assert_eq!(
         (&pushed["name"], &pushed["version"], &pushed["digest"]),
@@ -130,24 +137,24 @@ async fn the_whole_way(language: &str) {
     );
 }
 
-#[tokio::test]
-async fn rust() {
-    the_whole_way("rust").await;
+#[test]
+fn javascript() {
+    let _ = the_whole_way("javascript");
 }
 
-#[tokio::test]
-async fn javascript() {
-    the_whole_way("javascript").await;
+#[test]
+fn typescript() {
+    let _ = the_whole_way("typescript");
 }
 
-#[tokio::test]
-async fn typescript() {
-    the_whole_way("typescript").await;
+#[test]
+fn assemblyscript() {
+    let _ = the_whole_way("assemblyscript");
 }
 
-#[tokio::test]
-async fn python() {
-    the_whole_way("python").await;
+#[test]
+fn python() {
+    let _ = the_whole_way("python");
 }
 
 #[tokio::test]

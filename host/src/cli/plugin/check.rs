@@ -49,7 +49,7 @@ pub(super) fn run(client: &Client, args: &CheckArgs) -> Outcome {
         Some(path) => samples::read_events(path)?,
         None => samples::built_in()?,
     };
-    let loaded = Runtime::start()?.load(&subject.file)?;
+    let loaded = Runtime::fresh()?.load(&subject.file)?;
     let plugin = match loaded.plugin {
         Ok(plugin) => plugin,
         Err(refusal) => {

@@ -1,7 +1,9 @@
 //! A plugin run here, with the runtime that a hub has, and no hub.
 
+mod cache;
+
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -44,9 +46,21 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
+    /// Takes what it compiled before from the user's cache: a plugin with an interpreter inside
+    /// takes some 10 s.
     pub(super) fn start() -> Result<Self, Failure> {
-        // A few instances at a time, and nothing kept: what lies in a cache runs as native code.
+        Self::with(cache::folder())
+    }
+
+    /// Compiles anew, always.
+    pub(super) fn fresh() -> Result<Self, Failure> {
+        Self::with(None)
+    }
+
+    fn with(artifacts: Option<PathBuf>) -> Result<Self, Failure> {
         let options = EngineOptions {
+            artifacts,
+            // A few instances at a time are enough here.
             max_instances: 8,
             worker_threads: 1,
             ..EngineOptions::default()

@@ -58,6 +58,23 @@ pub(super) const LANGUAGES: &[Language] = &[
         ]
     ),
     language!(
+        "typescript",
+        "ts",
+        [
+            "package.json" = "package.json",
+            "package-lock.json" = "package-lock.json",
+            "tsconfig.json" = "tsconfig.json",
+            "src/plugin.ts" = "src/plugin.ts",
+            "src/invoice.ts" = "src/invoice.ts",
+            "src/sandbar.ts" = "src/sandbar.ts",
+            "src/utf8.ts" = "src/utf8.ts",
+            "test/invoice.test.js" = "test/invoice.test.js",
+            "sandbar-plugin.toml" = "sandbar-plugin.toml",
+            "README.md" = "README.md",
+            ".gitignore" = "gitignore",
+        ]
+    ),
+    language!(
         "python",
         "py",
         [
@@ -65,6 +82,25 @@ pub(super) const LANGUAGES: &[Language] = &[
             "src/plugin.py" = "src/plugin.py",
             "src/invoice.py" = "src/invoice.py",
             "tests/test_invoice.py" = "tests/test_invoice.py",
+            "sandbar-plugin.toml" = "sandbar-plugin.toml",
+            "README.md" = "README.md",
+            ".gitignore" = "gitignore",
+        ]
+    ),
+    language!(
+        "assemblyscript",
+        "as",
+        [
+            "package.json" = "package.json",
+            "package-lock.json" = "package-lock.json",
+            "asconfig.json" = "asconfig.json",
+            "assembly/plugin.ts" = "assembly/plugin.ts",
+            "assembly/invoice.ts" = "assembly/invoice.ts",
+            "assembly/sandbar.ts" = "assembly/sandbar.ts",
+            "assembly/json.ts" = "assembly/json.ts",
+            "test/asconfig.json" = "test/asconfig.json",
+            "test/entry.ts" = "test/entry.ts",
+            "test/invoice.test.js" = "test/invoice.test.js",
             "sandbar-plugin.toml" = "sandbar-plugin.toml",
             "README.md" = "README.md",
             ".gitignore" = "gitignore",
