@@ -1,5 +1,5 @@
 //! The command line. All but `serve`, `log` and `bench` are clients of the HTTP API and know nothing
-//! of the hub's insides.
+//! of the hub's insides; `plugin` also runs plugins here, with the runtime that the hub has.
 
 mod apply;
 mod channels;
@@ -8,10 +8,12 @@ mod contracts;
 mod dead_letters;
 mod local;
 mod output;
-mod plugins;
+mod paint;
+mod plugin;
 mod publish;
 mod routes;
 mod shadows;
+mod slip;
 mod status;
 mod table;
 mod tail;
@@ -26,7 +28,7 @@ use client::{Client, Failure};
 /// What commands answer with.
 type Outcome = Result<(), Failure>;
 
-const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  refused, or failed\n  2  wrong usage\n  3  the hub cannot be reached\n  4  there is no such thing\n  5  apply --dry-run --exit-code: there are changes";
+const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  refused, or failed\n  2  wrong usage\n  3  the hub cannot be reached\n  4  there is no such thing\n  5  apply --dry-run --exit-code: there are changes\n  6  plugin check: the plugin is not deterministic\n  7  plugin build, plugin dev: a tool is missing";
 
 /// A data integration hub for microservices.
 #[derive(Debug, Parser)]
@@ -65,7 +67,7 @@ enum Command {
     Contract(contracts::ContractCommand),
     /// Plugins.
     #[command(subcommand)]
-    Plugin(plugins::PluginCommand),
+    Plugin(plugin::PluginCommand),
     /// Channels: the versions of plugins in use.
     #[command(subcommand)]
     Channel(channels::ChannelCommand),
@@ -110,7 +112,7 @@ pub fn main(args: Args) -> ExitCode {
         Command::Tail(tail) => tail::run(&client, &tail),
         Command::Topic(topic) => topics::run(&client, &topic),
         Command::Contract(contract) => contracts::run(&client, &contract),
-        Command::Plugin(plugin) => plugins::run(&client, &plugin),
+        Command::Plugin(plugin) => plugin::run(&client, &plugin),
         Command::Channel(channel) => channels::run(&client, &channel),
         Command::Route(route) => routes::run(&client, &route),
         Command::Shadow(shadow) => shadows::run(&client, &shadow),

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod diff;
 pub mod metrics;
 pub mod problem;
+pub mod trial;
 
 pub mod bench;
 pub mod cli;

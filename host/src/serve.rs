@@ -79,7 +79,8 @@ async fn serve(config: Config) -> Result<(), String> {
     served
 }
 
-async fn wait_for_signal() {
+/// Waits for SIGTERM or Ctrl-C.
+pub(crate) async fn wait_for_signal() {
     let (terminate, interrupt) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),

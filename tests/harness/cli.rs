@@ -2,12 +2,13 @@
 
 use std::{
     io::Write,
+    path::Path,
     process::{Command, Stdio},
 };
 
 use serde_json::Value;
 
-use crate::{Hub, binary};
+use crate::{Hub, binary, repository};
 
 /// What a command did.
 #[derive(Clone, Debug)]
@@ -29,9 +30,34 @@ impl Ran {
     /// Runs `sandbar` with these arguments and this standard input.
     #[must_use]
     pub fn new(arguments: &[&str], input: &str) -> Self {
-        let mut child = Command::new(binary())
+        Self::of(Command::new(binary()).args(arguments), input)
+    }
+
+    /// Runs `sandbar` in a folder, with what compiling Rust to WebAssembly needs here in its
+    /// environment. What is built lies under the repository's target folder, whatever the project.
+    #[must_use]
+    pub fn building(folder: &Path, arguments: &[&str]) -> Self {
+        const SCRIPT: &str = r#"cd "$1" && lines=$(scripts/wasm-target.sh 2>/dev/null) && eval "$lines" || exit 99
+            if [ "${#WASM_CARGO_FLAGS[@]}" -gt 0 ]; then
+                export CARGO_UNSTABLE_BUILD_STD="${WASM_CARGO_FLAGS[0]#-Zbuild-std=}"
+            fi
+            cd "$2" && shift 2 && exec "$@""#;
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", SCRIPT, "bash"])
+            .args([&repository(), folder, &binary()])
             .args(arguments)
+            .env("CARGO_TARGET_DIR", repository().join("target/templates"));
+        Self::of(&mut command, "")
+    }
+
+    /// Runs a command to its end.
+    #[must_use]
+    pub fn of(command: &mut Command, input: &str) -> Self {
+        let mut child = command
             .env_remove("SANDBAR_URL")
+            // Compiled plugins: not into the user's folder.
+            .env("XDG_CACHE_HOME", repository().join("target/cache"))
             .env_remove("SANDBAR_DATA")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

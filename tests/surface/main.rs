@@ -6,3 +6,4 @@ mod cli;
 mod clients;
 mod metrics;
 mod openapi;
+mod plugin_cli;

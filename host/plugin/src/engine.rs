@@ -115,8 +115,8 @@ impl Engine {
     }
 }
 
-/// Instances in the core of one component: adapters and shims count.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+/// Instances in the core of one component: adapters and shims count; a Python component has 38.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 /// A guest's stack; the engine's threads have 8 times as much.
 const STACK_BYTES: usize = 512 << 10;
 

@@ -48,6 +48,10 @@ pub(super) enum Failure {
     Usage(String),
     /// `apply --dry-run --exit-code` found changes.
     Changes,
+    /// What a build needs is not here.
+    ToolMissing(String),
+    /// What was printed says it all; this is the exit code.
+    Told(u8),
 }
 
 impl Failure {
@@ -65,36 +69,45 @@ impl Failure {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { status, .. } => status.is_server_error(),
-            Self::Local(_) | Self::Usage(_) | Self::Changes => false,
+            Self::Local(_)
+            | Self::Usage(_)
+            | Self::Changes
+            | Self::ToolMissing(_)
+            | Self::Told(_) => false,
         }
     }
 
     /// Prints the failure; the exit code says its kind.
     pub(super) fn report(&self) -> ExitCode {
+        let text = self.to_string();
+        if !text.is_empty() {
+            eprintln!("sandbar: {text}");
+        }
+        ExitCode::from(match self {
+            Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND => 4,
+            Self::Refused { .. } | Self::Local(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable { .. } => 3,
+            Self::Changes => 5,
+            Self::ToolMissing(_) => 7,
+            Self::Told(code) => *code,
+        })
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Changes => ExitCode::from(5),
-            Self::Local(reason) => {
-                eprintln!("sandbar: {reason}");
-                ExitCode::from(1)
+            Self::Changes | Self::Told(_) => Ok(()),
+            Self::Local(reason) | Self::Usage(reason) | Self::ToolMissing(reason) => {
+                formatter.write_str(reason)
             }
-            Self::Usage(reason) => {
-                eprintln!("sandbar: {reason}");
-                ExitCode::from(2)
-            }
-            Self::Unreachable { url, reason } => {
-                eprintln!("sandbar: no hub answers at {url}: {reason}");
-                eprintln!(
-                    "  start one with 'sandbar serve', or name another with --url or SANDBAR_URL"
-                );
-                ExitCode::from(3)
-            }
+            Self::Unreachable { url, reason } => write!(
+                formatter,
+                "no hub answers at {url}: {reason}\n  start one with 'sandbar serve', or name another with --url or SANDBAR_URL"
+            ),
             Self::Refused { status, problem } => {
-                eprintln!("sandbar: {}", problem_text(*status, problem));
-                ExitCode::from(if *status == StatusCode::NOT_FOUND {
-                    4
-                } else {
-                    1
-                })
+                formatter.write_str(&problem_text(*status, problem))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sandbar_plugin::{Capability, InstantiateError, Limits, Verdict};
+use sandbar_plugin::{Capability, InstantiateError, Limits};
 use sandbar_types::{BatchBuilder, Name};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,9 +11,8 @@ use utoipa::ToSchema;
 use super::{Hub, calls::parse_events};
 use crate::{
     catalog::StepLimits,
-    ingest::cloudevents,
     problem::{Code, Problem},
-    process::cause_of,
+    trial::{self, TrialLog, TrialResult},
 };
 
 /// The most events of one trial: one call of the plugin.
@@ -39,33 +38,6 @@ pub struct Trial {
     pub time_ns: u64,
     /// The most linear memory that an instance had, in bytes.
     pub memory_bytes: u64,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TrialResult {
-    pub id: String,
-    /// `emit`, `drop`, `reject`, `retry` or `fault`.
-    pub verdict: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// With `fault`: what kind, in the words of a dead letter's `cause`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
-    pub outputs: Vec<TrialOutput>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TrialOutput {
-    pub target: String,
-    /// In the CloudEvents JSON format.
-    #[schema(value_type = Object)]
-    pub event: Box<RawValue>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TrialLog {
-    pub level: String,
-    pub message: String,
 }
 
 impl Hub {
@@ -114,49 +86,9 @@ fn trial_of(
     answer: &sandbar_plugin::Answer,
     targets: &[Name],
 ) -> Trial {
-    let results = answer.verdicts.iter().zip(events).map(|(verdict, event)| {
-        let (name, reason, fault) = match verdict {
-            Verdict::Emit { .. } => ("emit", None, None),
-            Verdict::Drop(reason) => ("drop", Some(reason.clone()), None),
-            Verdict::Reject(reason) => ("reject", Some(reason.clone()), None),
-            Verdict::Retry(reason) => ("retry", Some(reason.clone()), None),
-            Verdict::Fault(fault) => (
-                "fault",
-                Some(fault.message.clone()),
-                Some(cause_of(fault.kind).as_str().to_owned()),
-            ),
-        };
-        let outputs = if let Verdict::Emit { first, count } = verdict {
-            *first..*first + *count
-        } else {
-            0..0
-        };
-        let outputs = outputs.map(|output| {
-            let mut json = Vec::new();
-            cloudevents::encode_structured(answer.outputs.get(output), &[], &mut json);
-            let text = String::from_utf8(json)
-                .ok()
-                .and_then(|text| RawValue::from_string(text).ok());
-            TrialOutput {
-                target: targets[usize::from(answer.targets[output])].to_string(),
-                event: text.unwrap_or_default(),
-            }
-        });
-        TrialResult {
-            id: event.id.clone(),
-            verdict: name,
-            reason,
-            fault,
-            outputs: outputs.collect(),
-        }
-    });
-    let logs = answer.logs.iter().map(|line| TrialLog {
-        level: format!("{:?}", line.level).to_lowercase(),
-        message: line.message.clone(),
-    });
     Trial {
-        results: results.collect(),
-        logs: logs.collect(),
+        results: trial::results(events, answer, targets),
+        logs: trial::logs(answer),
         time_ns: u64::try_from(answer.usage.time.as_nanos()).unwrap_or(u64::MAX),
         memory_bytes: answer.usage.memory_bytes as u64,
     }

@@ -11,7 +11,10 @@ use serde::Deserialize;
 use super::entries::Entries;
 use crate::{
     catalog::{RouteDocument, TopicDocument},
-    cli::client::{Failure, read_json},
+    cli::{
+        client::{Failure, read_json},
+        slip::meant,
+    },
     contract::Definition,
 };
 
@@ -154,19 +157,6 @@ fn parse(path: &Path, text: &str) -> Result<Document, Failure> {
             .unwrap_or_default();
         Failure::local(format!("{place}: {message}{meant}"))
     })
-}
-
-/// The expected word that is nearest to the unknown one, from serde's message: unknown field `a`,
-/// expected one of `b`, `c`.
-fn meant(message: &str) -> Option<String> {
-    let (_, rest) = message
-        .split_once("unknown field `")
-        .or_else(|| message.split_once("unknown variant `"))?;
-    let (unknown, expected) = rest.split_once('`')?;
-    let words = expected.split('`').skip(1).step_by(2);
-    let scored = words.map(|word| (strsim::jaro_winkler(unknown, word), word));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 > 0.75).then(|| best.1.to_owned())
 }
 
 impl Wanted {

@@ -14,7 +14,7 @@ use crate::{
     catalog::{RouteDocument, TopicDocument},
     cli::{
         client::{Client, Failure, path},
-        plugins,
+        plugin,
     },
     contract::Definition,
 };
@@ -242,7 +242,7 @@ impl Item {
             Call::Contract(definition) => {
                 client.post(&path(&["contracts", &self.name, "versions"])?, definition)
             }
-            Call::Plugin(bytes) => plugins::push(client, &self.name, bytes.clone()),
+            Call::Plugin(bytes) => plugin::push(client, &self.name, bytes.clone()),
             Call::Put { path, document } => client.put(path, document),
         }
         .map(drop)

@@ -1,0 +1,109 @@
+//! The files of the templates, embedded. Listed one by one, so that the compiler knows when one
+//! changes; a test finds those that are not listed.
+//!
+//! Some have other names in the repository than in a project: Cargo takes any folder with a
+//! `Cargo.toml` for a package, and git obeys any `.gitignore`.
+
+/// A language that `--lang` offers.
+pub(super) struct Language {
+    pub name: &'static str,
+    /// What else it is called.
+    pub short: &'static str,
+    /// Path in the project, content.
+    pub files: &'static [(&'static str, &'static str)],
+}
+
+macro_rules! language {
+    ($name:literal, $short:literal, [$($path:literal = $file:literal),* $(,)?]) => {
+        Language {
+            name: $name,
+            short: $short,
+            files: &[
+                ("wit/transform.wit", include_str!("../../../../../wit/transform.wit")),
+                ("events.json", include_str!("../templates/shared/events.json")),
+                ("vectors.json", include_str!("../templates/shared/vectors.json")),
+                $(($path, include_str!(concat!("../templates/", $name, "/", $file)))),*
+            ],
+        }
+    };
+}
+
+pub(super) const LANGUAGES: &[Language] = &[
+    language!(
+        "rust",
+        "rs",
+        [
+            "Cargo.toml" = "Cargo.toml.in",
+            "Cargo.lock" = "Cargo.lock.in",
+            "src/lib.rs" = "src/lib.rs",
+            "src/invoice.rs" = "src/invoice.rs",
+            "sandbar-plugin.toml" = "sandbar-plugin.toml",
+            "README.md" = "README.md",
+            ".gitignore" = "gitignore",
+        ]
+    ),
+    language!(
+        "javascript",
+        "js",
+        [
+            "package.json" = "package.json",
+            "package-lock.json" = "package-lock.json",
+            "src/plugin.js" = "src/plugin.js",
+            "src/invoice.js" = "src/invoice.js",
+            "src/utf8.js" = "src/utf8.js",
+            "test/invoice.test.js" = "test/invoice.test.js",
+            "sandbar-plugin.toml" = "sandbar-plugin.toml",
+            "README.md" = "README.md",
+            ".gitignore" = "gitignore",
+        ]
+    ),
+    language!(
+        "typescript",
+        "ts",
+        [
+            "package.json" = "package.json",
+            "package-lock.json" = "package-lock.json",
+            "tsconfig.json" = "tsconfig.json",
+            "src/plugin.ts" = "src/plugin.ts",
+            "src/invoice.ts" = "src/invoice.ts",
+            "src/sandbar.ts" = "src/sandbar.ts",
+            "src/utf8.ts" = "src/utf8.ts",
+            "test/invoice.test.js" = "test/invoice.test.js",
+            "sandbar-plugin.toml" = "sandbar-plugin.toml",
+            "README.md" = "README.md",
+            ".gitignore" = "gitignore",
+        ]
+    ),
+    language!(
+        "python",
+        "py",
+        [
+            "requirements.txt" = "requirements.txt",
+            "src/plugin.py" = "src/plugin.py",
+            "src/invoice.py" = "src/invoice.py",
+            "tests/test_invoice.py" = "tests/test_invoice.py",
+            "sandbar-plugin.toml" = "sandbar-plugin.toml",
+            "README.md" = "README.md",
+            ".gitignore" = "gitignore",
+        ]
+    ),
+    language!(
+        "assemblyscript",
+        "as",
+        [
+            "package.json" = "package.json",
+            "package-lock.json" = "package-lock.json",
+            "asconfig.json" = "asconfig.json",
+            "assembly/plugin.ts" = "assembly/plugin.ts",
+            "assembly/invoice.ts" = "assembly/invoice.ts",
+            "assembly/sandbar.ts" = "assembly/sandbar.ts",
+            "assembly/json.ts" = "assembly/json.ts",
+            "test/asconfig.json" = "test/asconfig.json",
+            "test/entry.ts" = "test/entry.ts",
+            "test/invoice.test.js" = "test/invoice.test.js",
+            "sandbar-plugin.toml" = "sandbar-plugin.toml",
+            "README.md" = "README.md",
+            ".gitignore" = "gitignore",
+        ]
+    ),
+];

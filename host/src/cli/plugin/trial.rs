@@ -1,0 +1,198 @@
+//! `sandbar plugin try`: a plugin on events, in a hub or here; nothing is stored.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sandbar_plugin::Capability;
+use sandbar_types::Name;
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        Client, Outcome,
+        client::{Failure, read, read_json},
+        output::say,
+        paint::Paint,
+    },
+    path,
+    project::Project,
+    runtime::{self, Runtime, Setup},
+    samples, show,
+};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct TryArgs {
+    /// NAME@VERSION in a hub; or, with no hub, a file or a project's folder.
+    plugin: String,
+    /// A CloudEvent in JSON, an array of them, or one a line; - is standard input. Default: the
+    /// project's events.json.
+    #[arg(long)]
+    events: Option<PathBuf>,
+    #[command(flatten)]
+    setup: SetupArgs,
+}
+
+/// How the plugin is started.
+#[derive(Debug, Args)]
+pub(super) struct SetupArgs {
+    /// The step's config: JSON, or @FILE.
+    #[arg(long, default_value = "null")]
+    config: String,
+    /// A target that the plugin may name; may be given several times.
+    #[arg(long = "target", value_name = "TARGET")]
+    targets: Vec<String>,
+    /// A capability that the plugin may use (clock, random); may be given several times.
+    #[arg(long = "grant", value_name = "CAPABILITY")]
+    grants: Vec<String>,
+}
+
+impl SetupArgs {
+    fn config(&self) -> Result<Value, Failure> {
+        match self.config.strip_prefix('@') {
+            Some(file) => read_json(Path::new(file)),
+            None => serde_json::from_str(&self.config)
+                .map_err(|error| Failure::Usage(format!("--config is not JSON: {error}"))),
+        }
+    }
+
+    pub(super) fn setup(&self) -> Result<Setup, Failure> {
+        let default = ["output".to_owned()];
+        let targets = if self.targets.is_empty() {
+            &default[..]
+        } else {
+            &self.targets
+        };
+        let targets = targets.iter().map(|name| {
+            Name::new(name).map_err(|error| Failure::Usage(format!("--target: {error}")))
+        });
+        let grants = self.grants.iter().map(|name| {
+            let capability = name.parse::<Capability>();
+            capability.map_err(|error| Failure::Usage(format!("--grant: {error}")))
+        });
+        Ok(Setup {
+            config: self.config()?.to_string(),
+            targets: targets.collect::<Result<_, _>>()?,
+            grants: grants.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Whether a text names something here rather than in a hub.
+fn is_local(plugin: &str) -> bool {
+    plugin.contains('/') || plugin.ends_with(".wasm") || Path::new(plugin).exists()
+}
+
+pub(super) fn run(client: &Client, args: &TryArgs) -> Outcome {
+    if is_local(&args.plugin) {
+        here(client, Path::new(&args.plugin), args)
+    } else {
+        in_hub(client, args)
+    }
+}
+
+fn in_hub(client: &Client, args: &TryArgs) -> Outcome {
+    let events = args
+        .events
+        .as_ref()
+        .ok_or_else(|| Failure::Usage("name the events with --events FILE".to_owned()))?;
+    let request = json!({
+        "events": raw_events(events)?,
+        "config": args.setup.config()?,
+        "targets": args.setup.targets,
+        "grants": args.setup.grants,
+    });
+    let answer = client.post(&format!("{}/try", path(&args.plugin)?), &request)?;
+    client.print(&answer, |answer| {
+        let paint = Paint::for_stdout();
+        for result in answer["results"].as_array().into_iter().flatten() {
+            show::result(paint, result);
+        }
+        show::logs(paint, answer);
+        say!("{}", show::cost(answer));
+    });
+    Ok(())
+}
+
+/// Events as they stand in the file: the hub judges them.
+fn raw_events(path: &Path) -> Result<Vec<Value>, Failure> {
+    let bytes = read(path)?;
+    let values = serde_json::Deserializer::from_slice(&bytes).into_iter::<Value>();
+    let values: Vec<Value> = values
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::local(format!("{}: {error}", path.display())))?;
+    let events = values.into_iter().flat_map(|value| match value {
+        Value::Array(events) => events,
+        one => vec![one],
+    });
+    Ok(events.collect())
+}
+
+fn here(client: &Client, named: &Path, args: &TryArgs) -> Outcome {
+    let setup = args.setup.setup()?;
+    let subject = Subject::find(named)?;
+    let events = match args.events.clone().or_else(|| subject.events.clone()) {
+        Some(path) => samples::read_events(&path)?,
+        None => {
+            return Err(Failure::Usage(
+                "name the events with --events FILE".to_owned(),
+            ));
+        }
+    };
+    let plugin = Runtime::start()?.plugin(&subject.file)?;
+    let mut runner = runtime::start(&plugin, &setup)?;
+    let ran = runtime::run_singly(&mut runner, &events, &setup);
+    let broken = ran.iter().filter(|one| one.result.fault.is_some()).count();
+    let results = serde_json::to_value(&ran).map_err(Failure::local)?;
+    client.print(&json!({ "results": results }), |answer| {
+        let paint = Paint::for_stdout();
+        for result in answer["results"].as_array().into_iter().flatten() {
+            show::result(paint, result);
+        }
+    });
+    if broken > 0 {
+        let count = events.len();
+        return Err(Failure::local(format!(
+            "the plugin broke on {broken} of {count} events"
+        )));
+    }
+    Ok(())
+}
+
+/// The plugin that a path names: a file, or what a project has built.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub file: PathBuf,
+    /// The project's sample events.
+    pub events: Option<PathBuf>,
+}
+
+impl Subject {
+    pub(super) fn find(named: &Path) -> Result<Self, Failure> {
+        if !named.is_dir() {
+            return Ok(Self {
+                file: named.to_owned(),
+                events: None,
+            });
+        }
+        let project = Project::read(named)?;
+        let file = project.output();
+        if !file.is_file() {
+            return Err(Failure::local(format!(
+                "{} is not built yet; run 'sandbar plugin build {}'",
+                file.display(),
+                named.display()
+            )));
+        }
+        if let Some(source) = super::watch::newer_than(&project, &file) {
+            eprintln!(
+                "sandbar: {} is newer than {}; 'sandbar plugin build' brings it in",
+                source.display(),
+                file.display()
+            );
+        }
+        Ok(Self {
+            file,
+            events: project.events(),
+        })
+    }
+}
