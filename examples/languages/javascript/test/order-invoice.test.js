@@ -50,6 +50,6 @@ test("texts and bytes", () => {
     assert.equal(decodeUtf8(bytes), text);
   }
   for (const bytes of [[0xff], [0xc3], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xc3, 0x28]]) {
-    assert.equal(decodeUtf8(bytes), null);
+    assert.equal(decodeUtf8(Uint8Array.from(bytes)), null);
   }
 });
