@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo test lint bench soak build guests clients clean
+.PHONY: help demo test lint bench soak build guests languages clients clean
 
 help:
 	@echo "make demo      install, build, run the main job on real data, go on serving (ONCE=1 ends; PORT=7401)"
@@ -14,6 +14,7 @@ help:
 	@echo "make soak      a thousand kills under load"
 	@echo "make build     the hub with its plugins: target/release/sandbar"
 	@echo "make guests    all plugins: target/guests/*.wasm"
+	@echo "make languages the example in seven languages: examples/languages/*/build/plugin.wasm"
 
 demo:
 	@ONCE='$(ONCE)' PORT='$(PORT)' scripts/demo.sh
@@ -26,19 +27,25 @@ build:
 guests:
 	scripts/guests.sh
 
+languages:
+	@examples/languages/setup.sh
+	@examples/languages/build.sh
+
 clients:
 	@tests/clients/setup.sh
 	@npm ci --prefix examples/github --silent --no-audit --no-fund
 	@node examples/github/setup.mjs
 
 test:
-	@echo "[1/4] plugins (the wasm32 target is installed where it is missing)"
+	@echo "[1/5] plugins (the wasm32 target is installed where it is missing)"
 	@scripts/guests.sh
-	@echo "[2/4] client libraries for the conformance tests, and the example's data"
+	@echo "[2/5] the example in seven languages (their compilers are installed where they are missing)"
+	@$(MAKE) --no-print-directory languages
+	@echo "[3/5] client libraries for the conformance tests, and the example's data"
 	@$(MAKE) --no-print-directory clients
-	@echo "[3/4] the hub (a cold build takes some ten minutes on two cores)"
+	@echo "[4/5] the hub (a cold build takes some ten minutes on two cores)"
 	@cargo build --release -p sandbar
-	@echo "[4/4] all tests"
+	@echo "[5/5] all tests"
 	@cargo test --release --workspace --no-fail-fast
 
 lint:
@@ -55,4 +62,4 @@ soak: guests build
 
 clean:
 	cargo clean
-	rm -rf .build examples/github/build examples/github/node_modules tests/clients/node_modules
+	rm -rf .build examples/languages/*/build examples/languages/*/node_modules examples/github/build examples/github/node_modules tests/clients/node_modules

@@ -1,0 +1,3 @@
+module order-invoice
+
+go 1.24
