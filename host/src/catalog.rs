@@ -37,7 +37,7 @@ pub use documents::{
 };
 pub use plugins::{PluginRecord, RegisteredPlugin};
 pub use resolved::{Resolved, ResolvedStep};
-pub use routes::Route;
+pub use routes::{Route, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};
 pub use topics::Topic;
 

@@ -66,6 +66,20 @@ fn flip(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
+/// `a` takes nothing any more; `b` has its 300 events and takes another.
+async fn assert_only_b_goes_on(hub: &Hub) {
+    let refused = hub
+        .publish("a", Publish::structured(&event("new", json!(1))))
+        .await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (503, "log-stopped"),
+        "{refused:?}"
+    );
+    assert_eq!(hub.read_all("b", 0).await.len(), 300);
+    hub.accepted("b", &[event("new", json!(1))]).await;
+}
+
 #[tokio::test]
 async fn damage_stops_its_partition_and_no_other() {
     let (_temporary, data) = folder().await;
@@ -105,17 +119,7 @@ async fn damage_stops_its_partition_and_no_other() {
         .unwrap()
         .to_owned();
     assert!(status.contains("damaged"), "{document}");
-    let refused = hub
-        .publish("a", Publish::structured(&event("new", json!(1))))
-        .await;
-    assert_eq!(
-        (refused.status, refused.code().as_str()),
-        (503, "log-stopped"),
-        "{refused:?}"
-    );
-    // The other partition goes on.
-    assert_eq!(hub.read_all("b", 0).await.len(), 300);
-    hub.accepted("b", &[event("new", json!(1))]).await;
+    assert_only_b_goes_on(&hub).await;
     assert!(hub.stop().success());
     assert_eq!(
         fs::read(&damaged).unwrap(),
@@ -190,16 +194,7 @@ async fn a_segment_that_lost_its_end_is_damage_and_no_torn_write() {
     fs::write(&last, &bytes[..bytes.len() - 5]).unwrap();
     // The hub had ended in order, so all of it had been there.
     let hub = Hub::start_on(&data, Options::default()).await;
-    let refused = hub
-        .publish("a", Publish::structured(&event("new", json!(1))))
-        .await;
-    assert_eq!(
-        (refused.status, refused.code().as_str()),
-        (503, "log-stopped"),
-        "{refused:?}"
-    );
-    assert_eq!(hub.read_all("b", 0).await.len(), 300);
-    hub.accepted("b", &[event("new", json!(1))]).await;
+    assert_only_b_goes_on(&hub).await;
 }
 
 #[tokio::test]

@@ -261,18 +261,35 @@ impl Hub {
         otherwise: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
+        self.until(
+            &format!("/v1/routes/{route}"),
+            "status",
+            &format!("route {route} {otherwise}"),
+            wanted,
+        )
+        .await
+    }
+
+    /// Waits until the member `member` of the document at `path` is as wanted; gives it.
+    pub async fn until(
+        &self,
+        path: &str,
+        member: &str,
+        otherwise: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let begin = std::time::Instant::now();
         loop {
-            let status = self.route_status(route).await;
-            if wanted(&status) {
-                return status;
+            let found = self.get(path).await.expect(200)[member].clone();
+            if wanted(&found) {
+                return found;
             }
             assert!(
                 begin.elapsed() < WATCHDOG,
-                "route {route} {otherwise}: {status}\n{}",
+                "{otherwise}: {found}\n{}",
                 self.log()
             );
-            // Nothing tells of a status; a dead letter or a moment ends the wait.
+            // Nothing tells of it; a dead letter or a moment ends the wait.
             let tail = self.tail("sandbar.dead-letters", 0).await;
             self.wait_at("sandbar.dead-letters", 0, tail, 0.05).await;
         }

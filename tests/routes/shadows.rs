@@ -32,19 +32,8 @@ async fn hub(plugin: &str) -> Hub {
 
 /// Waits until the shadow's report is as wanted.
 async fn until(hub: &Hub, wanted: impl Fn(&Value) -> bool) -> Value {
-    let deadline = std::time::Instant::now() + sandbar_tests::WATCHDOG;
-    loop {
-        let report = hub.get(SHADOW).await.expect(200)["report"].clone();
-        if wanted(&report) {
-            return report;
-        }
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{report}\n{}",
-            hub.log()
-        );
-        tokio::task::yield_now().await;
-    }
+    hub.until(SHADOW, "report", "the report does not come to be", wanted)
+        .await
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub struct Runner {
     limits: Limits,
     grants: Box<[Capability]>,
     instance: Option<Instance>,
+    /// Whether the plugin can ask for what the event says of time and randomness.
+    asks_wasi: bool,
     /// The plugin asks for time or randomness, which differ from event to event, so that each call
     /// has one event.
     one_by_one: bool,
@@ -88,6 +90,7 @@ impl Runner {
         grants: &[Capability],
     ) -> Result<Self, InstantiateError> {
         let mut runner = Self {
+            asks_wasi: plugin.capabilities().contains(&Capability::Wasi),
             plugin,
             config,
             limits,
@@ -241,7 +244,9 @@ impl Runner {
         };
         work.calls += 1;
         instance.calls += 1;
-        instance.store.data_mut().enter(moment(batch));
+        if self.asks_wasi {
+            instance.store.data_mut().enter(moment(batch));
+        }
         let lift = LIFT_BASE + LIFT_PER_EVENT * batch.len();
         instance
             .store

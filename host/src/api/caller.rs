@@ -8,11 +8,23 @@ use axum::{
     response::Response,
 };
 
+use crate::catalog::Because;
+
 /// The identity behind a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// `anonymous`: the hub listens on loopback and asks nobody for credentials.
     pub name: String,
+}
+
+impl Caller {
+    /// For what is recorded with who and why.
+    pub(super) fn because(self, reason: String) -> Because {
+        Because {
+            by: self.name,
+            reason,
+        }
+    }
 }
 
 /// Puts the caller into the request.

@@ -9,10 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Caller, Shared, extract::Json, refusal::ProblemDocument, topics::status};
-use crate::{
-    catalog::{Because, Channel},
-    problem::Problem,
-};
+use crate::{catalog::Channel, problem::Problem};
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct ChannelList {
@@ -79,10 +76,7 @@ pub(super) async fn put(
     Path((name, channel)): Path<(String, String)>,
     Json(request): Json<ActivateRequest>,
 ) -> Result<(StatusCode, Answer<Channel>), Problem> {
-    let because = Because {
-        by: caller.name,
-        reason: request.reason,
-    };
+    let because = caller.because(request.reason);
     let (channel, put) = hub
         .move_channel(name, channel, Some(request.version), because)
         .await?;
@@ -105,10 +99,7 @@ pub(super) async fn roll_back(
     Path((name, channel)): Path<(String, String)>,
     Json(request): Json<RollBackRequest>,
 ) -> Result<Answer<Channel>, Problem> {
-    let because = Because {
-        by: caller.name,
-        reason: request.reason,
-    };
+    let because = caller.because(request.reason);
     let (channel, _) = hub.move_channel(name, channel, None, because).await?;
     Ok(Answer(channel))
 }

@@ -9,11 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Caller, Shared, extract::Json, refusal::ProblemDocument, topics::status};
-use crate::{
-    catalog::{Because, ShadowDocument},
-    hub::ShadowStatus,
-    problem::Problem,
-};
+use crate::{catalog::ShadowDocument, hub::ShadowStatus, problem::Problem};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -89,9 +85,6 @@ pub(super) async fn promote(
     Path(route): Path<String>,
     Json(request): Json<PromoteRequest>,
 ) -> Result<Answer<ShadowStatus>, Problem> {
-    let because = Because {
-        by: caller.name,
-        reason: request.reason,
-    };
+    let because = caller.because(request.reason);
     hub.promote_shadow(route, because).await.map(Answer)
 }

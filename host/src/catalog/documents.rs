@@ -1,6 +1,9 @@
 //! The documents in which users say what there is: topics and routes, as in the API and in
 //! `sandbar.yaml`. Unknown fields are refused everywhere.
 
+use std::time::Duration;
+
+use sandbar_plugin::Limits;
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -86,6 +89,21 @@ pub struct StepLimits {
     /// All outputs of one call, in bytes.
     pub output_bytes: u64,
     pub outputs_per_event: u64,
+}
+
+impl StepLimits {
+    /// As the plugin runtime takes them. The deadline is held within 1 ms and a minute.
+    #[must_use]
+    pub fn of_instance(&self) -> Limits {
+        let bytes = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        Limits {
+            memory_bytes: bytes(self.memory_bytes),
+            deadline: Duration::from_millis(self.deadline_ms.clamp(1, 60_000)),
+            output_bytes: bytes(self.output_bytes),
+            outputs_per_event: bytes(self.outputs_per_event),
+            ..Limits::default()
+        }
+    }
 }
 
 impl Default for StepLimits {

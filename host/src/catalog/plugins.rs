@@ -277,6 +277,13 @@ impl Catalog {
             .map_err(super::storage)
     }
 
+    /// Whether nothing is left to be compiled of a version or channel; what is not there has nothing.
+    #[must_use]
+    pub fn is_prepared(&self, reference: &str) -> bool {
+        let found = find_in_use(&self.state(), reference);
+        found.map_or(true, |found| found.body.plugin.get().is_some())
+    }
+
     /// Compiles a version, where that is still to be done, so that who uses it next need not wait for
     /// it. Blocks for as long as compiling takes.
     ///

@@ -4,10 +4,9 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
-use sandbar_plugin::{Capability, Engine, InstantiateError, Limits};
+use sandbar_plugin::{Capability, Engine, InstantiateError};
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
@@ -187,7 +186,7 @@ pub(super) fn resolve(
             reference: found.record.reference(),
             plugin: found.plugin(engine)?,
             config: step.config.to_string(),
-            limits: limits(step),
+            limits: step.limits.of_instance(),
             grants: grants(index, step)?,
         });
     }
@@ -197,17 +196,6 @@ pub(super) fn resolve(
         steps,
         targets,
     })
-}
-
-fn limits(step: &StepDocument) -> Limits {
-    let bytes = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-    Limits {
-        memory_bytes: bytes(step.limits.memory_bytes),
-        deadline: Duration::from_millis(step.limits.deadline_ms),
-        output_bytes: bytes(step.limits.output_bytes),
-        outputs_per_event: bytes(step.limits.outputs_per_event),
-        ..Limits::default()
-    }
 }
 
 fn grants(index: usize, step: &StepDocument) -> Result<Vec<Capability>, Problem> {
@@ -323,13 +311,18 @@ pub(super) fn try_configuration(route: &Resolved) -> Result<(), Problem> {
             .instantiate(&step.config, step.limits, &step.grants)
             .map(drop)
             .map_err(|error| {
-                let code = match &error {
-                    InstantiateError::GrantMissing(_) => Code::GrantMissing,
-                    InstantiateError::ConfigRefused(_) => Code::PluginConfigRefused,
-                    _ => Code::InvalidPlugin,
-                };
-                Problem::new(code, format!("/steps/{index}: {}: {error}", step.reference))
+                let detail = format!("/steps/{index}: {}: {error}", step.reference);
+                Problem::new(code_of_start(&error), detail)
             })?;
     }
     Ok(())
+}
+
+/// How it is told that a plugin does not start.
+pub fn code_of_start(error: &InstantiateError) -> Code {
+    match error {
+        InstantiateError::GrantMissing(_) => Code::GrantMissing,
+        InstantiateError::ConfigRefused(_) => Code::PluginConfigRefused,
+        _ => Code::InvalidPlugin,
+    }
 }

@@ -1,3 +1,4 @@
+//! Schemas of every draft, and what they say of events.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::json;

@@ -162,33 +162,45 @@ impl Hub {
         Ok(checks.collect())
     }
 
-    /// Takes an upload; compiling happens on the plugin engine's threads.
+    /// Takes an upload.
     ///
     /// # Errors
-    /// `invalid-plugin`, `version-taken`, `invalid-name`.
+    /// `invalid-plugin`, `version-taken`, `name-taken`, `invalid-name`.
     pub async fn upload_plugin(
         self: &Arc<Self>,
         name: String,
         version: String,
         bytes: Bytes,
     ) -> Result<(PluginRecord, Put), Problem> {
-        // One at a time: compiling takes all the cores that are left.
-        let _turn = self.compiling.lock().await;
-        self.blocking(move |hub| hub.catalog.put_plugin(&name, &version, &bytes))
+        self.compiling(move |hub| hub.catalog.put_plugin(&name, &version, &bytes))
             .await
     }
 
-    /// Compiles what is still to be compiled of these plugin versions and channels, on no thread that
-    /// runs plugins.
-    pub(super) async fn prepare(self: &Arc<Self>, references: Vec<String>) -> Result<(), Problem> {
-        // One at a time: compiling takes all the cores that are left.
-        let _turn = self.compiling.lock().await;
-        self.blocking(move |hub| {
+    /// Compiles what is still to be compiled of these plugin versions and channels.
+    pub(super) async fn prepare(
+        self: &Arc<Self>,
+        mut references: Vec<String>,
+    ) -> Result<(), Problem> {
+        references.retain(|reference| !self.catalog.is_prepared(reference));
+        if references.is_empty() {
+            return Ok(());
+        }
+        self.compiling(move |hub| {
             references
                 .iter()
                 .try_for_each(|reference| hub.catalog.prepare(reference))
         })
         .await
+    }
+
+    /// Runs something that compiles, on no thread that serves or runs plugins. One at a time:
+    /// compiling takes all the cores that are left.
+    async fn compiling<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _turn = self.compiling.lock().await;
+        self.blocking(work).await
     }
 
     /// Makes or changes a route and has it run.

@@ -1,8 +1,8 @@
 //! Trying a plugin on given events: nothing is stored.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use sandbar_plugin::{Capability, InstantiateError, Limits};
+use sandbar_plugin::Capability;
 use sandbar_types::{BatchBuilder, Name};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{Hub, calls::parse_events};
 use crate::{
-    catalog::StepLimits,
+    catalog::{StepLimits, code_of_start},
     problem::{Code, Problem},
     trial::{self, TrialLog, TrialResult},
 };
@@ -63,13 +63,13 @@ impl Hub {
         let events = parse_events(&request.events)?;
         let targets = targets(&request.targets)?;
         let grants = grants(&request.grants)?;
-        let limits = limits(&request.limits);
+        let limits = request.limits.of_instance();
         let config = request.config.to_string();
         let tried = self.engine.run(move || {
             let mut runner = plugin
                 .plugin(&engine)?
                 .instantiate(&config, limits, &grants)
-                .map_err(|error| refusal(&error))?;
+                .map_err(|error| Problem::new(code_of_start(&error), error.to_string()))?;
             let mut builder = BatchBuilder::new();
             for event in &events {
                 builder.push_event(event);
@@ -116,24 +116,4 @@ fn grants(names: &[String]) -> Result<Vec<Capability>, Problem> {
         })
     };
     names.iter().enumerate().map(parse).collect()
-}
-
-fn limits(limits: &StepLimits) -> Limits {
-    let bytes = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-    Limits {
-        memory_bytes: bytes(limits.memory_bytes),
-        deadline: Duration::from_millis(limits.deadline_ms.clamp(1, 60_000)),
-        output_bytes: bytes(limits.output_bytes),
-        outputs_per_event: bytes(limits.outputs_per_event),
-        ..Limits::default()
-    }
-}
-
-fn refusal(error: &InstantiateError) -> Problem {
-    let code = match error {
-        InstantiateError::GrantMissing(_) => Code::GrantMissing,
-        InstantiateError::ConfigRefused(_) => Code::PluginConfigRefused,
-        _ => Code::InvalidPlugin,
-    };
-    Problem::new(code, error.to_string())
 }

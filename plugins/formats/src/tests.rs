@@ -1,3 +1,5 @@
+//! Each format into each other, and what is malformed.
+
 use sandbar_sdk::test::Sample;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Programs on events: map, filter, validate, and what is refused.
+
 use sandbar_sdk::test::{Sample, log_lines};
 use serde_json::{Value, json};
 

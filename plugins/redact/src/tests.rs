@@ -1,3 +1,5 @@
+//! Patterns and actions on events, and what cannot be redacted.
+
 use sandbar_sdk::{Verdict, test::Sample};
 use serde_json::{Value, json};
 

@@ -1,3 +1,4 @@
+//! Raw answers of guests, made by hand, and what they are resolved to.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;

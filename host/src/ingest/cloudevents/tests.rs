@@ -1,3 +1,4 @@
+//! The HTTP binding: requests to events and back.
 #![allow(clippy::unwrap_used)]
 
 use http::{HeaderName, HeaderValue};

@@ -1,3 +1,4 @@
+//! The window against a model, and at its edges.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;

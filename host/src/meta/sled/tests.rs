@@ -1,3 +1,4 @@
+//! What only the store on disk promises: opening again, damage, syncs.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -1,3 +1,4 @@
+//! Runs made by hand, and what differs between them.
 #![allow(clippy::unwrap_used)]
 
 use sandbar_types::{BatchBuilder, Event};

@@ -1,3 +1,4 @@
+//! Batches through a plugin, as the hub passes them.
 #![allow(clippy::unwrap_used)]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a file asks for beside what the hub answers, and the plan that follows.
+
 use serde_json::json;
 
 use super::*;

@@ -2,7 +2,8 @@
 //! changes; a test finds those that are not listed.
 //!
 //! Some have other names in the repository than in a project: Cargo takes any folder with a
-//! `Cargo.toml` for a package, and git obeys any `.gitignore`.
+//! `Cargo.toml` for a package, and git obeys any `.gitignore`. Those that are the same in the example
+//! of the language (`examples/languages`) are taken from there.
 
 /// A language that `--lang` offers.
 pub(super) struct Language {
@@ -93,12 +94,15 @@ pub(super) const LANGUAGES: &[Language] = &[
         [
             "package.json" = "package.json",
             "package-lock.json" = "package-lock.json",
-            "asconfig.json" = "asconfig.json",
+            "asconfig.json" = "../../../../../../examples/languages/assemblyscript/asconfig.json",
             "assembly/plugin.ts" = "assembly/plugin.ts",
             "assembly/invoice.ts" = "assembly/invoice.ts",
-            "assembly/sandbar.ts" = "assembly/sandbar.ts",
-            "assembly/json.ts" = "assembly/json.ts",
-            "test/asconfig.json" = "test/asconfig.json",
+            "assembly/sandbar.ts" =
+                "../../../../../../examples/languages/assemblyscript/assembly/sandbar.ts",
+            "assembly/json.ts" =
+                "../../../../../../examples/languages/assemblyscript/assembly/json.ts",
+            "test/asconfig.json" =
+                "../../../../../../examples/languages/assemblyscript/test/asconfig.json",
             "test/entry.ts" = "test/entry.ts",
             "test/invoice.test.js" = "test/invoice.test.js",
             "sandbar-plugin.toml" = "sandbar-plugin.toml",
