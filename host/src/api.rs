@@ -8,6 +8,7 @@ mod dead_letters;
 mod events;
 mod extract;
 mod lineage;
+mod logs;
 mod plugins;
 mod refusal;
 mod routes;
@@ -64,6 +65,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(plugins::versions))
         .routes(routes!(plugins::upload, plugins::get, plugins::delete))
         .routes(routes!(plugins::try_out))
+        .routes(routes!(logs::get))
         .routes(routes!(routes::list))
         .routes(routes!(routes::put, routes::get, routes::delete))
         .routes(routes!(routes::pause))

@@ -11,7 +11,7 @@ use std::{
 };
 
 use sandbar_log::Log;
-use sandbar_plugin::Engine;
+use sandbar_plugin::{Engine, Grants};
 use sandbar_types::Name;
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
 
 mod contracts;
 mod documents;
+mod grants;
 mod plugins;
 mod resolved;
 mod routes;
@@ -31,6 +32,7 @@ pub use documents::{
     Dedupe, Durability, Retention, RetryPolicy, RouteDocument, Start, StepDocument, StepLimits,
     TopicDocument,
 };
+pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
 pub use plugins::{PluginRecord, RegisteredPlugin};
 pub use resolved::{Resolved, ResolvedStep};
 pub use routes::Route;
@@ -67,8 +69,10 @@ struct Tables {
     routes: meta::Table<routes::Record>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// What stands behind grants; handed on to every step.
+    services: Arc<dyn Services>,
     topics: BTreeMap<Name, Arc<Topic>>,
     contracts: BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>,
     plugins: BTreeMap<Name, BTreeMap<String, RegisteredPlugin>>,
@@ -85,6 +89,7 @@ impl Catalog {
         log: Arc<dyn Log>,
         engine: Engine,
         plugin_folder: PathBuf,
+        services: Arc<dyn Services>,
     ) -> Result<Self, String> {
         let tables = Tables {
             topics: meta::Table::new(store.clone(), meta::tables::TOPICS),
@@ -97,7 +102,13 @@ impl Catalog {
             engine,
             plugin_folder,
             tables,
-            state: RwLock::default(),
+            state: RwLock::new(State {
+                services,
+                topics: BTreeMap::new(),
+                contracts: BTreeMap::new(),
+                plugins: BTreeMap::new(),
+                routes: BTreeMap::new(),
+            }),
             changing: Mutex::new(()),
         };
         catalog.load_contracts()?;
@@ -117,6 +128,11 @@ impl Catalog {
 
     fn changing(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What these grants come to, for a trial; `pointer` is their place in the request.
+    pub fn resolve_grants(&self, pointer: &str, grants: &[Grant]) -> Result<Grants, Problem> {
+        grants::resolve(&self.state(), pointer, grants)
     }
 
     /// The route's plugins and targets, looked up.

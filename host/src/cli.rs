@@ -6,6 +6,7 @@ mod client;
 mod contracts;
 mod dead_letters;
 mod local;
+mod logs;
 mod output;
 mod plugins;
 mod publish;
@@ -64,6 +65,8 @@ enum Command {
     /// Plugins.
     #[command(subcommand)]
     Plugin(plugins::PluginCommand),
+    /// What a plugin version logged, with the events that the lines belong to.
+    Logs(logs::LogsArgs),
     /// Routes.
     #[command(subcommand)]
     Route(routes::RouteCommand),
@@ -99,6 +102,7 @@ pub fn main(args: Args) -> ExitCode {
         Command::Topic(topic) => topics::run(&client, &topic),
         Command::Contract(contract) => contracts::run(&client, &contract),
         Command::Plugin(plugin) => plugins::run(&client, &plugin),
+        Command::Logs(logs) => logs::run(&client, &logs),
         Command::Route(route) => routes::run(&client, &route),
         Command::DeadLetter(letter) => dead_letters::run(&client, &letter),
         Command::Lineage(lineage) => status::lineage(&client, &lineage),

@@ -24,11 +24,13 @@ use crate::{
     meta,
     metrics::Metrics,
     problem::Problem,
-    process::{Checkpoints, Processor},
+    process::{Checkpoints, Processor, Tables},
 };
 
 mod calls;
+mod outbound;
 mod readings;
+mod services;
 mod trace;
 mod trial;
 
@@ -53,6 +55,8 @@ pub struct Hub {
     /// Cancelled when the hub begins to shut down: whoever waits on behalf of a caller stops.
     pub stopping: CancellationToken,
     pub dead_letters: PartitionId,
+    /// What plugins look up.
+    tables: Arc<Tables>,
     /// Milliseconds since the epoch.
     pub started: u64,
     tasks: TaskTracker,
@@ -94,11 +98,14 @@ impl Hub {
             ..EngineOptions::default()
         })
         .map_err(|error| format!("cannot start the plugin engine: {error}"))?;
+        let tables = Arc::new(Tables::new(shared_log.clone(), config.lookup_keys));
+        let services = services::Granted::new(tables.clone())?;
         let catalog = Catalog::open(
             &store,
             shared_log.clone(),
             engine.clone(),
             config.plugin_folder(),
+            Arc::new(services),
         )?;
         let catalog = Arc::new(catalog);
         let publisher = Publisher::new(shared_log.clone());
@@ -118,6 +125,7 @@ impl Hub {
             Checkpoints::new(store),
             dead_letters.clone(),
             metrics.clone(),
+            tables.clone(),
         );
         for (name, route) in catalog.routes() {
             let resolved = catalog
@@ -140,6 +148,7 @@ impl Hub {
             metrics,
             log,
             dead_letters,
+            tables,
         });
         hub.tasks.spawn(retention(hub.clone()));
         Ok(hub)

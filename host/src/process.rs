@@ -21,7 +21,9 @@ use crate::{
 mod checkpoint;
 mod dead_letter;
 mod driver;
+mod guest_logs;
 mod lane;
+mod lookup;
 mod pipeline;
 mod step;
 mod view;
@@ -29,7 +31,9 @@ mod work;
 
 pub use checkpoint::Checkpoints;
 pub use dead_letter::DeadLetter;
+pub use guest_logs::{GuestLines, GuestLogs, Wanted as WantedLines};
 pub use lane::Counts;
+pub use lookup::{GrantedTables, Tables};
 pub use pipeline::cause_of;
 pub use step::Cause;
 pub use view::{Snapshot, State};
@@ -46,6 +50,8 @@ struct Shared {
     checkpoints: Checkpoints,
     dead_letters: PartitionId,
     metrics: Arc<Metrics>,
+    guest_logs: Arc<GuestLogs>,
+    tables: Arc<Tables>,
 }
 
 impl Shared {
@@ -96,6 +102,7 @@ impl Processor {
         checkpoints: Checkpoints,
         dead_letters: PartitionId,
         metrics: Arc<Metrics>,
+        tables: Arc<Tables>,
     ) -> Self {
         let shared = Shared {
             log,
@@ -104,6 +111,8 @@ impl Processor {
             checkpoints,
             dead_letters,
             metrics,
+            guest_logs: Arc::default(),
+            tables,
         };
         Self {
             shared: Arc::new(shared),
@@ -198,6 +207,12 @@ impl Processor {
         }
     }
 
+    /// What the plugins logged on routes.
+    #[must_use]
+    pub fn guest_logs(&self) -> &GuestLogs {
+        &self.shared.guest_logs
+    }
+
     /// How the lanes of a route are doing.
     #[must_use]
     pub fn lanes(&self, name: &Name) -> Vec<LaneStatus> {
@@ -257,6 +272,10 @@ impl Processor {
 /// now say something else (the route's plugin may be newer than the drop). Blocking: it runs plugins.
 #[must_use]
 pub fn reason_for_drop(route: &Arc<Resolved>, event: &sandbar_types::Batch) -> Option<String> {
+    if route.calls_out() {
+        // Whoever was asked then is not asked again for curiosity.
+        return None;
+    }
     let processed = pipeline::Pipeline::new(route.clone()).ok()?.run(event);
     match processed.verdicts.into_iter().next() {
         Some(step::Verdict::Drop(reason)) => Some(reason),

@@ -1,8 +1,10 @@
 //! Routes, plugins and dead letters.
 #![allow(clippy::unwrap_used)]
 
+mod capabilities;
 mod documents;
 mod flow;
+mod logs;
 mod plugins;
 mod troubles;
 

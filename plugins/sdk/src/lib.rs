@@ -45,7 +45,9 @@ mod column;
 mod event;
 #[doc(hidden)]
 pub mod guest;
+pub mod http;
 pub mod log;
+pub mod lookup;
 mod output;
 mod problem;
 pub mod random;
