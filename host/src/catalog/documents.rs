@@ -5,6 +5,8 @@ use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Grant;
+
 /// When a publish is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -108,9 +110,9 @@ pub struct StepDocument {
     /// Handed to the plugin's `configure` as JSON.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub config: serde_json::Value,
-    /// Capabilities beyond `log`: `clock`, `random`.
+    /// Capabilities beyond `log`: `"clock"`, `"random"`, `{"lookup": {…}}`, `{"http": {…}}`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub grants: Vec<String>,
+    pub grants: Vec<Grant>,
     #[serde(default)]
     pub limits: StepLimits,
 }

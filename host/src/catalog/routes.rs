@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use sandbar_plugin::{Capability, Engine, InstantiateError, Limits};
+use sandbar_plugin::{Engine, InstantiateError, Limits};
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Catalog, Put, Resolved, ResolvedStep, RouteDocument, State, StepDocument, invalid, plugins,
-    topics, user_name,
+    Catalog, Put, Resolved, ResolvedStep, RouteDocument, State, StepDocument, grants, invalid,
+    plugins, topics, user_name,
 };
 use crate::problem::{Code, Problem};
 
@@ -188,7 +188,7 @@ pub(super) fn resolve(
             plugin: found.plugin(engine)?,
             config: step.config.to_string(),
             limits: limits(step),
-            grants: grants(index, step)?,
+            grants: grants::resolve(state, &format!("/steps/{index}/grants"), &step.grants)?,
         });
     }
     Ok(Resolved {
@@ -208,21 +208,6 @@ fn limits(step: &StepDocument) -> Limits {
         outputs_per_event: bytes(step.limits.outputs_per_event),
         ..Limits::default()
     }
-}
-
-fn grants(index: usize, step: &StepDocument) -> Result<Vec<Capability>, Problem> {
-    let parse = |(place, grant): (usize, &String)| {
-        grant.parse().map_err(|_| {
-            let known = Capability::ALL
-                .map(|capability| capability.to_string())
-                .join(", ");
-            invalid(
-                &format!("/steps/{index}/grants/{place}"),
-                format_args!("{grant:?} is not a capability; there are {known}"),
-            )
-        })
-    };
-    step.grants.iter().enumerate().map(parse).collect()
 }
 
 fn check(document: &RouteDocument) -> Result<(), Problem> {
