@@ -21,6 +21,8 @@ use crate::{
 const LOOKUPS_READ_FOR: Duration = Duration::from_secs(60);
 /// The most events of one trial: one call of the plugin.
 const MOST_EVENTS: usize = 1000;
+/// Of a plugin that asks other services: each event may take a whole deadline.
+const MOST_EVENTS_CALLING_OUT: usize = 16;
 
 /// What to try.
 #[derive(Debug)]
@@ -86,9 +88,14 @@ impl Hub {
         request: TrialRequest,
     ) -> Result<Trial, Problem> {
         let plugin = self.catalog.plugin(name, version)?.plugin;
-        if request.events.len() > MOST_EVENTS {
+        let most = if plugin.calls_out() {
+            MOST_EVENTS_CALLING_OUT
+        } else {
+            MOST_EVENTS
+        };
+        if request.events.len() > most {
             let detail = format!(
-                "/events: {} events; a trial takes at most {MOST_EVENTS}",
+                "/events: {} events; a trial of this plugin takes at most {most}",
                 request.events.len()
             );
             return Err(Problem::new(Code::InvalidDocument, detail));
