@@ -267,6 +267,18 @@ async fn grants_are_checked_with_their_places() {
         kept["steps"][0]["grants"][1]["http"],
         json!({"hosts": ["api.example.com"], "methods": ["GET"], "timeout_ms": 1000, "max_response_bytes": 1_048_576, "private": false})
     );
+    let many = vec![event("1", json!({})); 17];
+    let request = json!({"events": many, "grants": [lookup(&["b"]), nobody()]});
+    let problem = assert_problem(
+        &hub.post("/v1/plugins/reaching/versions/1/try", request)
+            .await,
+        422,
+        "invalid-document",
+    );
+    assert!(
+        problem["detail"].as_str().unwrap().contains("at most 16"),
+        "{problem}"
+    );
     let request = json!({"events": [], "grants": ["lookup"]});
     let problem = assert_problem(
         &hub.post("/v1/plugins/reaching/versions/1/try", request)

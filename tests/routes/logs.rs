@@ -31,8 +31,8 @@ async fn a_line_is_linked_to_the_very_event_also_where_a_batch_was_split() {
     let mut events: Vec<Value> = (0..60)
         .map(|index| event(&format!("e{index}"), json!({"n": index})))
         .collect();
-    // Two copies in the first step shift the places of what comes behind it in the second.
-    events[3]["data"] = json!({"at": "one", "copies": 2});
+    // Three copies in the first step, and one event fewer, shift the places of what comes behind it in the second.
+    events[3]["data"] = json!({"at": "one", "copies": 3});
     events[40]["data"] = json!({"at": "two", "log": "in the second step"});
     events[20]["data"] = json!({"at": "one", "do": "trap"});
     events[50]["data"] = json!({"at": "one", "log": "in the first step"});

@@ -138,7 +138,7 @@ pub(super) async fn delete(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TryRequest {
-    /// Events in the CloudEvents JSON format; at most 1000.
+    /// Events in the CloudEvents JSON format; at most 1000, or 16 where the plugin asks other services.
     #[schema(value_type = Vec<Object>)]
     events: Vec<Box<serde_json::value::RawValue>>,
     /// As a step's `config`.

@@ -83,7 +83,8 @@ impl Default for TopicDocument {
 pub struct StepLimits {
     /// Linear memory of one instance, in bytes.
     pub memory_bytes: u64,
-    /// One call with a batch of up to 1000 events, in milliseconds.
+    /// One call with a batch of up to 1000 events, in milliseconds; where the plugin asks other
+    /// services a call has one event.
     pub deadline_ms: u64,
     /// All outputs of one call, in bytes.
     pub output_bytes: u64,

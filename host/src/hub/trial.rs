@@ -20,6 +20,8 @@ use crate::{
 const LOOKUPS_READ_FOR: Duration = Duration::from_secs(60);
 /// The most events of one trial: one call of the plugin.
 const MOST_EVENTS: usize = 1000;
+/// Of a plugin that asks other services: each event may take a whole deadline.
+const MOST_EVENTS_CALLING_OUT: usize = 16;
 
 /// What to try.
 #[derive(Debug)]
@@ -54,11 +56,21 @@ impl Hub {
         version: &str,
         request: TrialRequest,
     ) -> Result<Trial, Problem> {
+<<<<<<< HEAD
         let plugin = self.catalog.plugin(name, version)?;
         let engine = self.engine.clone();
         if request.events.len() > MOST_EVENTS {
+=======
+        let plugin = self.catalog.plugin(name, version)?.plugin;
+        let most = if plugin.calls_out() {
+            MOST_EVENTS_CALLING_OUT
+        } else {
+            MOST_EVENTS
+        };
+        if request.events.len() > most {
+>>>>>>> 484e6efeffabdb9e3ab0152bd08316402cbdb5b8
             let detail = format!(
-                "/events: {} events; a trial takes at most {MOST_EVENTS}",
+                "/events: {} events; a trial of this plugin takes at most {most}",
                 request.events.len()
             );
             return Err(Problem::new(Code::InvalidDocument, detail));

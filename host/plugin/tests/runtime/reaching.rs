@@ -7,7 +7,7 @@ use std::{
 };
 
 use sandbar_plugin::{
-    Capability, Grants, InstantiateError, Limits,
+    Capability, Grants, InstantiateError, Limits, Verdict,
     http::{self, Http, Request, Response},
     lookup::{self, Lookup},
 };
@@ -180,6 +180,35 @@ fn each_event_has_the_whole_deadline_and_nobody_is_asked_twice() {
     assert!(answers.iter().all(|answer| answer["error"] == "timeout"));
     assert!(started.elapsed() > Duration::from_millis(12 * 130));
     assert_eq!(outside.asked.lock().unwrap().len(), 12);
+}
+
+#[test]
+fn plain_records_reach_out_as_well() {
+    let plugin = engine().compile(&guest("guest-reaching-records")).unwrap();
+    assert_eq!(
+        plugin.capabilities(),
+        [Capability::Log, Capability::Lookup, Capability::Http]
+    );
+    let outside = Arc::new(Outside::default());
+    let mut runner = plugin
+        .instantiate("null", limits(), &granted(&outside))
+        .unwrap();
+    let mut batch = BatchBuilder::new();
+    for (index, (subject, url)) in [("7", "a"), ("8", "a"), ("7", "large")].iter().enumerate() {
+        batch.push_event(&Event {
+            subject: (*subject).to_owned(),
+            data: (*url).into(),
+            ..crate::event("order", index)
+        });
+    }
+    let answer = runner.run(&batch.finish(), &targets());
+    assert_eq!(answer.verdicts[0], Verdict::Emit { first: 0, count: 1 });
+    assert_eq!(&answer.outputs.data(0)[..], b"GET");
+    assert_eq!(answer.verdicts[1], Verdict::Drop("no customer".to_owned()));
+    assert!(matches!(&answer.verdicts[2], Verdict::Drop(reason) if reason.contains("TooLarge(7)")));
+    assert_eq!(outside.asked.lock().unwrap()[0].body, br#"{"name":"Ada"}"#);
+    let places: Vec<_> = answer.logs.iter().map(|line| line.events.clone()).collect();
+    assert_eq!(places, [0..1, 1..2, 2..3]);
 }
 
 #[tokio::test]
