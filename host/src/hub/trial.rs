@@ -56,19 +56,15 @@ impl Hub {
         version: &str,
         request: TrialRequest,
     ) -> Result<Trial, Problem> {
-<<<<<<< HEAD
         let plugin = self.catalog.plugin(name, version)?;
         let engine = self.engine.clone();
-        if request.events.len() > MOST_EVENTS {
-=======
-        let plugin = self.catalog.plugin(name, version)?.plugin;
-        let most = if plugin.calls_out() {
+        let calls_out = (plugin.record.imports.iter()).any(|import| import == "http");
+        let most = if calls_out {
             MOST_EVENTS_CALLING_OUT
         } else {
             MOST_EVENTS
         };
         if request.events.len() > most {
->>>>>>> 484e6efeffabdb9e3ab0152bd08316402cbdb5b8
             let detail = format!(
                 "/events: {} events; a trial of this plugin takes at most {most}",
                 request.events.len()
