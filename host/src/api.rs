@@ -9,6 +9,7 @@ mod dead_letters;
 mod events;
 mod extract;
 mod lineage;
+mod logs;
 mod plugins;
 mod refusal;
 mod routes;
@@ -69,6 +70,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(channels::list))
         .routes(routes!(channels::put, channels::get, channels::delete))
         .routes(routes!(channels::roll_back))
+        .routes(routes!(logs::get))
         .routes(routes!(routes::list))
         .routes(routes!(routes::put, routes::get, routes::delete))
         .routes(routes!(routes::pause))

@@ -11,7 +11,7 @@ use std::{
 };
 
 use sandbar_log::Log;
-use sandbar_plugin::Engine;
+use sandbar_plugin::{Engine, Grants};
 use sandbar_types::Name;
 
 use crate::{
@@ -23,6 +23,7 @@ mod bundled;
 mod channels;
 mod contracts;
 mod documents;
+mod grants;
 mod plugins;
 mod resolved;
 mod routes;
@@ -35,6 +36,7 @@ pub use documents::{
     Dedupe, Durability, Retention, RetryPolicy, RouteDocument, Start, StepDocument, StepLimits,
     TopicDocument,
 };
+pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
 pub use plugins::{PluginRecord, RegisteredPlugin};
 pub use resolved::{Resolved, ResolvedStep};
 pub use routes::{Route, code_of_start};
@@ -74,8 +76,10 @@ struct Tables {
     shadows: meta::Table<ShadowRecord>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct State {
+    /// What stands behind grants; handed on to every step.
+    services: Arc<dyn Services>,
     topics: BTreeMap<Name, Arc<Topic>>,
     contracts: BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>,
     plugins: BTreeMap<Name, BTreeMap<String, RegisteredPlugin>>,
@@ -97,6 +101,7 @@ impl Catalog {
         engine: Engine,
         plugin_folder: PathBuf,
         bundled: bool,
+        services: Arc<dyn Services>,
     ) -> Result<Self, String> {
         let tables = Tables {
             topics: meta::Table::new(store.clone(), meta::tables::TOPICS),
@@ -111,7 +116,15 @@ impl Catalog {
             engine,
             plugin_folder,
             tables,
-            state: RwLock::default(),
+            state: RwLock::new(State {
+                services,
+                topics: BTreeMap::new(),
+                contracts: BTreeMap::new(),
+                plugins: BTreeMap::new(),
+                channels: BTreeMap::new(),
+                routes: BTreeMap::new(),
+                shadows: BTreeMap::new(),
+            }),
             changing: Mutex::new(()),
         };
         catalog.load_contracts()?;
@@ -136,6 +149,11 @@ impl Catalog {
 
     fn changing(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What these grants come to, for a trial; `pointer` is their place in the request.
+    pub fn resolve_grants(&self, pointer: &str, grants: &[Grant]) -> Result<Grants, Problem> {
+        grants::resolve(&self.state(), pointer, grants)
     }
 
     /// The route's plugins and targets, looked up.

@@ -7,6 +7,7 @@ mod client;
 mod contracts;
 mod dead_letters;
 mod local;
+mod logs;
 mod output;
 mod paint;
 mod plugin;
@@ -71,6 +72,8 @@ enum Command {
     /// Channels: the versions of plugins in use.
     #[command(subcommand)]
     Channel(channels::ChannelCommand),
+    /// What a plugin version logged, with the events that the lines belong to.
+    Logs(logs::LogsArgs),
     /// Routes.
     #[command(subcommand)]
     Route(routes::RouteCommand),
@@ -114,6 +117,7 @@ pub fn main(args: Args) -> ExitCode {
         Command::Contract(contract) => contracts::run(&client, &contract),
         Command::Plugin(plugin) => plugin::run(&client, &plugin),
         Command::Channel(channel) => channels::run(&client, &channel),
+        Command::Logs(logs) => logs::run(&client, &logs),
         Command::Route(route) => routes::run(&client, &route),
         Command::Shadow(shadow) => shadows::run(&client, &shadow),
         Command::DeadLetter(letter) => dead_letters::run(&client, &letter),

@@ -15,6 +15,8 @@ pub struct Config {
     pub api: Api,
     /// Size at which a segment of the log is closed, in bytes.
     pub segment_bytes: u64,
+    /// The most keys of a topic that plugins look into.
+    pub lookup_keys: usize,
     /// Threads that run plugins.
     pub worker_threads: usize,
     /// How plugins are compiled; `None`: in this process, without limits.

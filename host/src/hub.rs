@@ -24,12 +24,14 @@ use crate::{
     meta,
     metrics::Metrics,
     problem::Problem,
-    process::{Checkpoints, Processor},
+    process::{Checkpoints, Processor, Tables},
     shadow::Shadows,
 };
 
 mod calls;
+mod outbound;
 mod readings;
+mod services;
 mod shadows;
 mod trace;
 mod trial;
@@ -57,6 +59,8 @@ pub struct Hub {
     /// Cancelled when the hub begins to shut down: whoever waits on behalf of a caller stops.
     pub stopping: CancellationToken,
     pub dead_letters: PartitionId,
+    /// What plugins look up.
+    tables: Arc<Tables>,
     /// Milliseconds since the epoch.
     pub started: u64,
     tasks: TaskTracker,
@@ -101,12 +105,15 @@ impl Hub {
             ..EngineOptions::default()
         })
         .map_err(|error| format!("cannot start the plugin engine: {error}"))?;
+        let tables = Arc::new(Tables::new(shared_log.clone(), config.lookup_keys));
+        let services = services::Granted::new(tables.clone())?;
         let catalog = Catalog::open(
             &store,
             shared_log.clone(),
             engine.clone(),
             config.plugin_folder(),
             config.bundled_plugins,
+            Arc::new(services),
         )?;
         let catalog = Arc::new(catalog);
         let publisher = Publisher::new(shared_log.clone());
@@ -126,9 +133,17 @@ impl Hub {
             Checkpoints::new(store),
             dead_letters.clone(),
             metrics.clone(),
+            tables.clone(),
         );
         let (ripe, ripened) = tokio::sync::mpsc::unbounded_channel();
-        let shadows = Shadows::new(shared_log.clone(), engine.clone(), catalog.clone(), ripe);
+        let shadows = Shadows::new(
+            shared_log.clone(),
+            engine.clone(),
+            catalog.clone(),
+            tables.clone(),
+            processor.guest_logs().clone(),
+            ripe,
+        );
         for (name, route) in catalog.routes() {
             let resolved = catalog
                 .resolve(&name, &route.document)
@@ -152,6 +167,7 @@ impl Hub {
             metrics,
             log,
             dead_letters,
+            tables,
         });
         for (name, record) in hub.catalog.shadows() {
             hub.run_shadow(&name, record)?;

@@ -21,7 +21,9 @@ use crate::{
 mod checkpoint;
 mod dead_letter;
 mod driver;
+mod guest_logs;
 mod lane;
+mod lookup;
 mod pipeline;
 mod step;
 mod view;
@@ -30,7 +32,9 @@ mod work;
 pub use checkpoint::Checkpoints;
 pub use dead_letter::DeadLetter;
 pub use driver::Control;
+pub use guest_logs::{GuestLines, GuestLogs, Wanted as WantedLines};
 pub use lane::Counts;
+pub use lookup::{GrantedTables, Tables};
 pub use pipeline::{Pipeline, cause_of};
 pub use step::{Cause, Failure, Processed, Verdict};
 pub use view::{Snapshot, State};
@@ -47,6 +51,8 @@ struct Shared {
     checkpoints: Checkpoints,
     dead_letters: PartitionId,
     metrics: Arc<Metrics>,
+    guest_logs: Arc<GuestLogs>,
+    tables: Arc<Tables>,
 }
 
 impl Shared {
@@ -97,6 +103,7 @@ impl Processor {
         checkpoints: Checkpoints,
         dead_letters: PartitionId,
         metrics: Arc<Metrics>,
+        tables: Arc<Tables>,
     ) -> Self {
         let shared = Shared {
             log,
@@ -105,6 +112,8 @@ impl Processor {
             checkpoints,
             dead_letters,
             metrics,
+            guest_logs: Arc::default(),
+            tables,
         };
         Self {
             shared: Arc::new(shared),
@@ -206,6 +215,12 @@ impl Processor {
         }
     }
 
+    /// What the plugins logged on routes.
+    #[must_use]
+    pub fn guest_logs(&self) -> &Arc<GuestLogs> {
+        &self.shared.guest_logs
+    }
+
     /// How the lanes of a route are doing.
     #[must_use]
     pub fn lanes(&self, name: &Name) -> Vec<LaneStatus> {
@@ -265,7 +280,11 @@ impl Processor {
 /// now say something else (the route's plugin may be newer than the drop). Blocking: it runs plugins.
 #[must_use]
 pub fn reason_for_drop(route: &Arc<Resolved>, event: &sandbar_types::Batch) -> Option<String> {
-    let processed = Pipeline::new(route.clone()).ok()?.silent().run(event);
+    if route.calls_out() {
+        // Whoever was asked then is not asked again for curiosity.
+        return None;
+    }
+    let processed = Pipeline::new(route.clone()).ok()?.run(event);
     match processed.verdicts.into_iter().next() {
         Some(step::Verdict::Drop(reason)) => Some(reason),
         _ => None,

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::{Catalog, ShadowDocument, ShadowRecord, ShadowStart},
-    process::Control,
+    process::{Control, GuestLogs, Tables},
 };
 
 pub use report::{Promotion, ShadowReport, ShadowState};
@@ -39,6 +39,8 @@ struct Shared {
     log: Arc<dyn Log>,
     engine: Engine,
     catalog: Arc<Catalog>,
+    tables: Arc<Tables>,
+    guest_logs: Arc<GuestLogs>,
     /// Told of routes whose candidate is to take over.
     ripe: mpsc::UnboundedSender<Name>,
 }
@@ -64,6 +66,8 @@ impl Shadows {
         log: Arc<dyn Log>,
         engine: Engine,
         catalog: Arc<Catalog>,
+        tables: Arc<Tables>,
+        guest_logs: Arc<GuestLogs>,
         ripe: mpsc::UnboundedSender<Name>,
     ) -> Self {
         Self {
@@ -71,6 +75,8 @@ impl Shadows {
                 log,
                 engine,
                 catalog,
+                tables,
+                guest_logs,
                 ripe,
             }),
             running: Mutex::default(),

@@ -41,6 +41,9 @@ pub struct TrialOutput {
 pub struct TrialLog {
     pub level: String,
     pub message: String,
+    /// The id of the event that it belongs to, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
 }
 
 /// The results of a call with these events and targets.
@@ -96,10 +99,14 @@ fn output(answer: &Answer, index: usize, targets: &[Name]) -> TrialOutput {
 
 /// What the plugin logged during a call.
 #[must_use]
-pub fn logs(answer: &Answer) -> Vec<TrialLog> {
+pub fn logs(events: &[Event], answer: &Answer) -> Vec<TrialLog> {
     let logs = answer.logs.iter().map(|line| TrialLog {
-        level: format!("{:?}", line.level).to_lowercase(),
+        level: line.level.as_str().to_owned(),
         message: line.message.clone(),
+        event: match events.get(line.events.clone()) {
+            Some([event]) => Some(event.id.clone()),
+            _ => None,
+        },
     });
     logs.collect()
 }

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod bundled;
+mod capabilities;
 mod channels;
 mod documents;
 mod flow;
+mod logs;
 mod plugins;
 mod shadows;
 mod troubles;

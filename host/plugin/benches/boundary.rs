@@ -8,7 +8,7 @@
 use std::{hint::black_box, time::Instant};
 
 use guest_orders::Mapped;
-use sandbar_plugin::{Engine, EngineOptions, Limits, Runner, Verdict};
+use sandbar_plugin::{Engine, EngineOptions, Grants, Limits, Runner, Verdict};
 use sandbar_types::{Batch, BatchBuilder, Column, ColumnBuilder, EventRef};
 
 const ROUNDS: usize = 21;
@@ -53,7 +53,7 @@ fn runner(engine: &Engine, guest: &str) -> Runner {
         .unwrap_or_else(|error| panic!("{path}: {error}; run scripts/guests.sh first"));
     let plugin = engine.compile(&bytes).expect("the guest is a plugin");
     plugin
-        .instantiate("null", Limits::default(), &[])
+        .instantiate("null", Limits::default(), &Grants::default())
         .expect("the guest starts")
 }
 

@@ -1,6 +1,6 @@
 //! What comes back from a plugin, with everything inherited filled in.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use sandbar_types::Batch;
 
@@ -72,11 +72,37 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// All of them, from the least on.
+    pub const ALL: [Self; 5] = [
+        Self::Trace,
+        Self::Debug,
+        Self::Info,
+        Self::Warn,
+        Self::Error,
+    ];
+
+    /// As in the API: `trace`, `debug`, `info`, `warn`, `error`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// A line that a plugin logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     pub level: Level,
     pub message: String,
+    /// The events of the batch that it belongs to: one where the plugin said which or the call had
+    /// but one, else all of the call; none when the plugin was starting.
+    pub events: Range<usize>,
 }
 
 /// What a batch cost.

@@ -57,7 +57,7 @@ pub(crate) struct Inner {
     pub(crate) ticker: Ticker,
     pub(crate) artifacts: Option<Artifacts>,
     pub(crate) options: EngineOptions,
-    workers: Workers,
+    pub(crate) workers: Workers,
 }
 
 impl std::fmt::Debug for Engine {

@@ -3,7 +3,7 @@
 use wasmtime::component::{Component, types::ComponentItem};
 
 use crate::{
-    Capability, Refusal, columns, records, state,
+    Capability, Refusal, columns, http, lookup, records, state,
     wasi::{self, preview1},
     wrap,
 };
@@ -88,6 +88,8 @@ pub(crate) fn component(component: &Component) -> Result<(World, Vec<Capability>
             state::LOG => capabilities.push(Capability::Log),
             state::CLOCK => capabilities.push(Capability::Clock),
             state::RANDOM => capabilities.push(Capability::Random),
+            lookup::INTERFACE => capabilities.push(Capability::Lookup),
+            http::INTERFACE => capabilities.push(Capability::Http),
             name if TYPES.contains(&name) => {}
             name if name.starts_with(preview1::PACKAGE) || wasi::is_offered(name) => {
                 capabilities.push(Capability::Wasi);

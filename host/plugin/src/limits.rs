@@ -43,11 +43,22 @@ pub enum Capability {
     Clock,
     /// Random bytes.
     Random,
+    /// The latest event of a key in another topic.
+    Lookup,
+    /// Requests to other services.
+    Http,
 }
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Log, Self::Wasi, Self::Clock, Self::Random];
+    pub const ALL: [Self; 6] = [
+        Self::Log,
+        Self::Wasi,
+        Self::Clock,
+        Self::Random,
+        Self::Lookup,
+        Self::Http,
+    ];
 
     /// Whether every step has it: nothing comes in by it that is not in the event.
     #[must_use]
@@ -55,7 +66,7 @@ impl Capability {
         matches!(self, Self::Log | Self::Wasi)
     }
 
-    /// As in grants and in the API: `log`, `wasi`, `clock`, `random`.
+    /// As in grants and in the API: `log`, `wasi`, `clock`, `random`, `lookup`, `http`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -63,6 +74,8 @@ impl Capability {
             Self::Wasi => "wasi",
             Self::Clock => "clock",
             Self::Random => "random",
+            Self::Lookup => "lookup",
+            Self::Http => "http",
         }
     }
 }
@@ -81,7 +94,8 @@ impl FromStr for Capability {
             .into_iter()
             .find(|capability| capability.as_str() == text);
         found.ok_or_else(|| {
-            format!("{text:?} is no capability; there are log, wasi, clock and random")
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            format!("{text:?} is no capability; there are {known}")
         })
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::{
-    Capability, Engine, Form, InstantiateError, Limits, Refusal, Runner, World, artifact, compiler,
-    inspect,
+    Capability, Engine, Form, Grants, InstantiateError, Limits, Refusal, Runner, World, artifact,
+    compiler, inspect,
     state::{State, TABLE_ELEMENTS},
     symbols::Symbols,
     wasi,
@@ -105,6 +105,13 @@ impl Plugin {
         &self.0.capabilities
     }
 
+    /// Whether it asks other services: what it did cannot be made undone, and each event may take
+    /// its whole deadline.
+    #[must_use]
+    pub fn calls_out(&self) -> bool {
+        self.0.capabilities.contains(&Capability::Http)
+    }
+
     /// Whether it was compiled before and came from the artifact folder.
     #[must_use]
     pub fn is_reused(&self) -> bool {
@@ -121,10 +128,10 @@ impl Plugin {
         &self,
         config: &str,
         limits: Limits,
-        grants: &[Capability],
+        grants: &Grants,
     ) -> Result<Runner, InstantiateError> {
         let missing: Vec<Capability> = (self.0.capabilities.iter().copied())
-            .filter(|capability| !capability.is_free() && !grants.contains(capability))
+            .filter(|capability| !grants.has(*capability))
             .collect();
         if !missing.is_empty() {
             return Err(InstantiateError::GrantMissing(missing));

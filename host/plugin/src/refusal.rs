@@ -36,7 +36,7 @@ pub enum Refusal {
         "the plugin does not export {0}; a plugin exports configure and either transform (world transformer) or transform-columns (world column-transformer) of sandbar:transform@0.1.0"
     )]
     MissingExport(String),
-    #[error("the plugin imports {}; a plugin may import only sandbar:transform/log, /clock and /random at 0.1.0, and WASI 0.2 or wasi_snapshot_preview1", .0.join(", "))]
+    #[error("the plugin imports {}; a plugin may import only sandbar:transform/log, /clock, /random, /lookup and /http at 0.1.0, and WASI 0.2 or wasi_snapshot_preview1", .0.join(", "))]
     UnknownImport(Vec<String>),
     #[error("the plugin has neither the exports nor the imports of a Sandbar plugin: it does not export {missing}, and it imports {}; build it against sandbar:transform@0.1.0", unknown.join(", "))]
     OtherWorld {
@@ -60,7 +60,7 @@ pub enum Refusal {
 /// Why a plugin cannot be started for a step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InstantiateError {
-    #[error("the plugin imports {}, which the step does not grant; add it to the step's grants", names(.0))]
+    #[error("the plugin imports {}, which the step does not grant; add to the step's grants: {}", names(.0), to_write(.0))]
     GrantMissing(Vec<Capability>),
     #[error("the plugin refuses its config: {0}")]
     ConfigRefused(String),
@@ -82,4 +82,17 @@ fn names(capabilities: &[Capability]) -> String {
         .map(|capability| capability.as_str())
         .collect();
     names.join(", ")
+}
+
+/// What the grants would be, as JSON.
+fn to_write(capabilities: &[Capability]) -> String {
+    let entries: Vec<String> = capabilities
+        .iter()
+        .map(|capability| match capability {
+            Capability::Lookup => r#"{"lookup": {"topics": ["TOPIC"]}}"#.to_owned(),
+            Capability::Http => r#"{"http": {"hosts": ["HOST"]}}"#.to_owned(),
+            other => format!("\"{other}\""),
+        })
+        .collect();
+    entries.join(", ")
 }

@@ -10,6 +10,9 @@
 //! gets the whole deadline before it is given up, until the batch has taken [`PATIENCE`] deadlines;
 //! then a sixty-fourth has to do. One endless loop in a thousand events so costs about 3 deadlines,
 //! a thousand of them about 40, not 2000.
+//!
+//! A plugin that calls out waits for others, and its requests cannot be taken back: it gets one
+//! event a call and the whole deadline for each. Whoever runs it gives it few events at a time.
 
 use std::{
     sync::Arc,
@@ -22,8 +25,8 @@ use wasmtime::{Store, Trap, WasmBacktrace, component::Func};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
-    Answer, Capability, Fault, FaultKind, InstantiateError, Level, Limits, LogLine, Plugin, Usage,
-    Verdict, World, columns, records,
+    Answer, Capability, Fault, FaultKind, Grants, InstantiateError, Level, Limits, LogLine, Plugin,
+    Usage, Verdict, World, columns, records,
     resolve::{self, Piece, Raw},
     state::{EventBound, Forbidden, Moment, State},
     symbols::Symbols,
@@ -46,12 +49,12 @@ pub struct Runner {
     plugin: Plugin,
     config: Arc<str>,
     limits: Limits,
-    grants: Box<[Capability]>,
+    grants: Grants,
     instance: Option<Instance>,
-    /// Whether the plugin can ask for what the event says of time and randomness.
+    /// Whether what the event says of time and randomness must be set for each call.
     asks_wasi: bool,
-    /// The plugin asks for time or randomness, which differ from event to event, so that each call
-    /// has one event.
+    /// The plugin asks for time or randomness, which differ from event to event, or calls out, which
+    /// must not be done twice because another event is at fault: each call has one event.
     one_by_one: bool,
     made: u32,
     /// The most memory that an instance had which was thrown away during this batch.
@@ -87,16 +90,16 @@ impl Runner {
         plugin: Plugin,
         config: Arc<str>,
         limits: Limits,
-        grants: &[Capability],
+        grants: &Grants,
     ) -> Result<Self, InstantiateError> {
         let mut runner = Self {
             asks_wasi: plugin.capabilities().contains(&Capability::Wasi),
+            one_by_one: plugin.calls_out(),
             plugin,
             config,
             limits,
-            grants: grants.into(),
+            grants: grants.clone(),
             instance: None,
-            one_by_one: false,
             made: 0,
             discarded_memory: 0,
         };
@@ -118,7 +121,8 @@ impl Runner {
             .map_or(0, |instance| instance.store.data().memory_bytes)
     }
 
-    /// Passes a batch through the plugin. Blocks, at most some 40 deadlines long.
+    /// Passes a batch through the plugin. Blocks, at most some 40 deadlines long; with a plugin that
+    /// [calls out](Plugin::calls_out), a deadline per event.
     ///
     /// `targets` are those that outputs may name; the first is where outputs go that name none.
     pub fn run(&mut self, batch: &Batch, targets: &[Name]) -> Answer {
@@ -200,6 +204,9 @@ impl Runner {
 
     fn budget(&self, work: &Work<'_>, events: usize) -> Duration {
         let deadline = self.limits.deadline;
+        if self.plugin.calls_out() {
+            return deadline;
+        }
         let share = deadline.mul_f64(events as f64 / work.batch.len().max(1) as f64);
         let least = if self.is_patient(work) {
             SHARE
@@ -244,9 +251,12 @@ impl Runner {
         };
         work.calls += 1;
         instance.calls += 1;
-        if self.asks_wasi {
-            instance.store.data_mut().enter(moment(batch));
-        }
+        let moment = if self.asks_wasi {
+            moment(batch)
+        } else {
+            Moment::START
+        };
+        instance.store.data_mut().enter(moment, batch.len(), budget);
         let lift = LIFT_BASE + LIFT_PER_EVENT * batch.len();
         instance
             .store
@@ -263,7 +273,7 @@ impl Runner {
                 }
             }
         };
-        let logs = instance.take_logs();
+        let logs = instance.take_logs(from);
         let raw: Raw = match called {
             Ok(raw) => raw,
             Err(error) if error.is::<EventBound>() => {
@@ -301,7 +311,12 @@ impl Runner {
         let engine = &self.plugin.engine().0;
         let mut store = Store::new(
             &engine.wasmtime,
-            State::new(self.limits.memory_bytes, &self.grants),
+            State::new(
+                self.limits.memory_bytes,
+                self.grants.clone(),
+                self.limits.deadline,
+                engine.workers.threads(),
+            ),
         );
         store.limiter(|state| state);
         store.set_hostcall_fuel(LIFT_BASE + (1 << 20));
@@ -347,8 +362,7 @@ impl Runner {
         if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             return InstantiateError::Exhausted(format!("{error:#}"));
         }
-        store.data_mut().finish_lines();
-        let logs = std::mem::take(&mut store.data_mut().logs);
+        let logs = store.data_mut().take_lines();
         let fault = self.fault(error, store.data(), &logs, self.limits.deadline);
         match fault.kind {
             FaultKind::Deadline => InstantiateError::Deadline(self.limits.deadline),
@@ -414,16 +428,11 @@ impl Runner {
 }
 
 impl Instance {
-    fn take_logs(&mut self) -> Vec<LogLine> {
-        let state = self.store.data_mut();
-        state.finish_lines();
-        let mut logs = std::mem::take(&mut state.logs);
-        let left_out = std::mem::take(&mut state.lines_left_out);
-        if left_out > 0 {
-            logs.push(LogLine {
-                level: Level::Warn,
-                message: format!("{left_out} more lines were left out"),
-            });
+    /// The lines of a call with the events from `from` on.
+    fn take_logs(&mut self, from: usize) -> Vec<LogLine> {
+        let mut logs = self.store.data_mut().take_lines();
+        for line in &mut logs {
+            line.events = line.events.start + from..line.events.end + from;
         }
         logs
     }
@@ -538,6 +547,7 @@ impl Work<'_> {
             self.logs.push(LogLine {
                 level: Level::Warn,
                 message,
+                events: 0..self.batch.len(),
             });
         }
         Answer {

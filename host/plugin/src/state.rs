@@ -1,14 +1,17 @@
 //! What a running instance carries on the host's side: its memory budget, its log lines, and the
 //! functions that it may call.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    ops::Range,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use wasmtime::{
     ResourceLimiter, StoreContextMut,
     component::{ComponentType, Lift, Linker, WasmStr},
 };
 
-use crate::{Capability, Level, LogLine};
+use crate::{Grants, Level, LogLine, http, lookup, workers::Threads};
 
 /// Lines kept of one batch.
 const LINES: usize = 100;
@@ -31,14 +34,18 @@ pub(crate) struct State {
     table_elements: usize,
     /// Whether the limit was hit: tells a trap for want of memory from any other.
     pub(crate) memory_refused: bool,
-    pub(crate) logs: Vec<LogLine>,
-    pub(crate) lines_left_out: u64,
+    logs: Vec<LogLine>,
+    lines_left_out: u64,
     /// Beginnings of lines on the standard output and on the standard error.
     unfinished: [Vec<u8>; 2],
-    /// Whether the clock and the randomness of WASI are the real ones.
-    real_clock: bool,
-    real_random: bool,
+    pub(crate) grants: Grants,
+    /// When what the host does for the call must be over: the plugin is to have time left for its
+    /// answer.
+    pub(crate) until: Instant,
+    pub(crate) threads: Threads,
     moment: Moment,
+    /// How many events are in the call; 0 while the plugin starts.
+    events: usize,
     /// Nanoseconds on the monotonic clock, when it is not the real one.
     elapsed: u64,
     started: Instant,
@@ -72,8 +79,19 @@ impl Moment {
     pub(crate) const START: Self = Self::Of { now: 0, random: 0 };
 }
 
+/// The plugin keeps an eighth of its time for what it makes of an answer.
+fn until(budget: Duration) -> Instant {
+    Instant::now() + (budget - budget / 8)
+}
+
 impl State {
-    pub(crate) fn new(memory_limit: usize, grants: &[Capability]) -> Self {
+    /// Of an instance that has `budget` for starting.
+    pub(crate) fn new(
+        memory_limit: usize,
+        grants: Grants,
+        budget: Duration,
+        threads: Threads,
+    ) -> Self {
         Self {
             memory_limit,
             memory_bytes: 0,
@@ -82,23 +100,29 @@ impl State {
             logs: Vec::new(),
             lines_left_out: 0,
             unfinished: Default::default(),
-            real_clock: grants.contains(&Capability::Clock),
-            real_random: grants.contains(&Capability::Random),
+            grants,
+            until: until(budget),
+            threads,
             moment: Moment::START,
+            events: 0,
             elapsed: 0,
             started: Instant::now(),
         }
     }
 
-    /// Before a call: the event that is in it.
-    pub(crate) fn enter(&mut self, moment: Moment) {
+    /// Before a call: what its events say of time and randomness, and how many there are.
+    pub(crate) fn enter(&mut self, moment: Moment, events: usize, budget: Duration) {
         self.moment = moment;
+        self.events = events;
+        self.until = until(budget);
     }
 
     /// Nanoseconds since the epoch.
     pub(crate) fn now(&self) -> Result<u64, EventBound> {
         match self.moment {
-            _ if self.real_clock => Ok(u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX)),
+            _ if self.grants.clock => {
+                Ok(u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX))
+            }
             Moment::Of { now, .. } => Ok(now),
             Moment::Several => Err(EventBound),
         }
@@ -106,7 +130,7 @@ impl State {
 
     /// Nanoseconds since the instance was made.
     pub(crate) fn elapsed(&mut self) -> u64 {
-        if self.real_clock {
+        if self.grants.clock {
             return u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         }
         // Whoever waits for a time to come sees it come.
@@ -124,7 +148,7 @@ impl State {
 
     /// The next of the event's stream of random numbers.
     pub(crate) fn random(&mut self) -> wasmtime::Result<u64> {
-        if self.real_random {
+        if self.grants.random {
             let mut bytes = [0; 8];
             fill_random(&mut bytes)?;
             return Ok(u64::from_le_bytes(bytes));
@@ -154,7 +178,7 @@ impl State {
     }
 
     /// At the end of a call: what has no line end is a line all the same.
-    pub(crate) fn finish_lines(&mut self) {
+    fn finish_lines(&mut self) {
         for error in [false, true] {
             if !self.unfinished[usize::from(error)].is_empty() {
                 self.finish_line(error);
@@ -165,10 +189,11 @@ impl State {
     fn finish_line(&mut self, error: bool) {
         let line = std::mem::take(&mut self.unfinished[usize::from(error)]);
         let level = if error { Level::Error } else { Level::Info };
-        self.keep_line(level, String::from_utf8_lossy(&line).into_owned());
+        let events = 0..self.events;
+        self.keep_line(events, level, String::from_utf8_lossy(&line).into_owned());
     }
 
-    fn keep_line(&mut self, level: Level, mut message: String) {
+    fn keep_line(&mut self, events: Range<usize>, level: Level, mut message: String) {
         if self.logs.len() >= LINES {
             self.lines_left_out += 1;
             return;
@@ -177,7 +202,26 @@ impl State {
             message.truncate(message.floor_char_boundary(LINE_BYTES));
             message.push('…');
         }
-        self.logs.push(LogLine { level, message });
+        self.logs.push(LogLine {
+            level,
+            message,
+            events,
+        });
+    }
+
+    /// After a call: its lines, with a last one that tells how many there is no room for.
+    pub(crate) fn take_lines(&mut self) -> Vec<LogLine> {
+        self.finish_lines();
+        let mut lines = std::mem::take(&mut self.logs);
+        let left_out = std::mem::take(&mut self.lines_left_out);
+        if left_out > 0 {
+            lines.push(LogLine {
+                level: Level::Warn,
+                message: format!("{left_out} more lines were left out"),
+                events: 0..self.events,
+            });
+        }
+        lines
     }
 }
 
@@ -185,7 +229,7 @@ impl State {
     clippy::disallowed_methods,
     reason = "the clock that the route granted"
 )]
-fn since_epoch() -> std::time::Duration {
+fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -260,6 +304,7 @@ use lifted::WitLevel;
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     linker.instance(LOG)?.func_wrap("log", log)?;
+    linker.instance(LOG)?.func_wrap("log-for", log_for)?;
     linker
         .instance(CLOCK)?
         .func_wrap("now", |_: StoreContextMut<'_, State>, (): ()| {
@@ -279,12 +324,37 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State
             Ok((bytes,))
         },
     )?;
+    lookup::link(&mut linker)?;
+    http::link(&mut linker)?;
     Ok(linker)
 }
 
 fn log(
-    mut store: StoreContextMut<'_, State>,
+    store: StoreContextMut<'_, State>,
     (level, message): (WitLevel, WasmStr),
+) -> wasmtime::Result<()> {
+    let events = 0..store.data().events;
+    keep(store, events, level, &message)
+}
+
+fn log_for(
+    store: StoreContextMut<'_, State>,
+    (event, level, message): (u32, WitLevel, WasmStr),
+) -> wasmtime::Result<()> {
+    let (all, event) = (store.data().events, event as usize);
+    let events = if event < all {
+        event..event + 1
+    } else {
+        0..all
+    };
+    keep(store, events, level, &message)
+}
+
+fn keep(
+    mut store: StoreContextMut<'_, State>,
+    events: Range<usize>,
+    level: WitLevel,
+    message: &WasmStr,
 ) -> wasmtime::Result<()> {
     let message = message.to_str(&store)?.into_owned();
     let level = match level {
@@ -294,6 +364,6 @@ fn log(
         WitLevel::Warn => Level::Warn,
         WitLevel::Error => Level::Error,
     };
-    store.data_mut().keep_line(level, message);
+    store.data_mut().keep_line(events, level, message);
     Ok(())
 }

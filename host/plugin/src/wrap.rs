@@ -9,7 +9,7 @@ use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
 use crate::{
-    Refusal, state,
+    Refusal, http, lookup, state,
     wasi::{self, preview1},
 };
 
@@ -21,13 +21,25 @@ const WORLDS: &str = "
         include sandbar:transform/transformer@0.1.0;
         import sandbar:transform/clock@0.1.0;
         import sandbar:transform/random@0.1.0;
+        import sandbar:transform/lookup@0.1.0;
+        import sandbar:transform/http@0.1.0;
     }
     world column-transformer {
         include sandbar:transform/column-transformer@0.1.0;
         import sandbar:transform/clock@0.1.0;
         import sandbar:transform/random@0.1.0;
+        import sandbar:transform/lookup@0.1.0;
+        import sandbar:transform/http@0.1.0;
     }
 ";
+/// The interfaces that a core module may import.
+const INTERFACES: [&str; 5] = [
+    state::LOG,
+    state::CLOCK,
+    state::RANDOM,
+    lookup::INTERFACE,
+    http::INTERFACE,
+];
 /// Export names of the newer convention start with this; wit-component judges those alone.
 const STANDARD_NAMES: &str = "cm32p2";
 
@@ -125,7 +137,7 @@ fn outline(bytes: &[u8]) -> Result<Outline, Refusal> {
                         outline.preview1 = true;
                         continue;
                     }
-                    let known = [state::LOG, state::CLOCK, state::RANDOM].contains(&import.module)
+                    let known = INTERFACES.contains(&import.module)
                         || wasi::is_offered(import.module)
                         || import.module.starts_with(STANDARD_NAMES);
                     if !known {

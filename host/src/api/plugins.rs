@@ -15,7 +15,7 @@ use super::{
     topics::status,
 };
 use crate::{
-    catalog::{PluginRecord, StepLimits},
+    catalog::{Grant, PluginRecord, StepLimits},
     hub::{Trial, TrialRequest},
     problem::{Code, Problem},
 };
@@ -126,7 +126,10 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     hub.blocking(move |hub| {
         hub.catalog
-            .delete_plugin(&name, &version, &hub.processor.running_plugins())
+            .delete_plugin(&name, &version, &hub.processor.running_plugins())?;
+        let reference = format!("{name}@{version}");
+        hub.processor.guest_logs().forget(&reference);
+        Ok(())
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
@@ -135,7 +138,7 @@ pub(super) async fn delete(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TryRequest {
-    /// Events in the CloudEvents JSON format; at most 1000.
+    /// Events in the CloudEvents JSON format; at most 1000, or 16 where the plugin asks other services.
     #[schema(value_type = Vec<Object>)]
     events: Vec<Box<serde_json::value::RawValue>>,
     /// As a step's `config`.
@@ -145,7 +148,7 @@ pub(super) struct TryRequest {
     #[serde(default)]
     targets: Vec<String>,
     #[serde(default)]
-    grants: Vec<String>,
+    grants: Vec<Grant>,
     #[serde(default)]
     limits: StepLimits,
 }

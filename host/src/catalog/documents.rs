@@ -8,6 +8,8 @@ use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Grant;
+
 /// When a publish is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -84,7 +86,8 @@ impl Default for TopicDocument {
 pub struct StepLimits {
     /// Linear memory of one instance, in bytes.
     pub memory_bytes: u64,
-    /// One call with a batch of up to 1000 events, in milliseconds.
+    /// One call with a batch of up to 1000 events, in milliseconds; where the plugin asks other
+    /// services a call has one event.
     pub deadline_ms: u64,
     /// All outputs of one call, in bytes.
     pub output_bytes: u64,
@@ -126,9 +129,9 @@ pub struct StepDocument {
     /// Handed to the plugin's `configure` as JSON.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub config: serde_json::Value,
-    /// Capabilities beyond `log`: `clock`, `random`.
+    /// Capabilities beyond `log`: `"clock"`, `"random"`, `{"lookup": {…}}`, `{"http": {…}}`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub grants: Vec<String>,
+    pub grants: Vec<Grant>,
     #[serde(default)]
     pub limits: StepLimits,
 }

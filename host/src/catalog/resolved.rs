@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sandbar_plugin::{Capability, Limits, Plugin};
+use sandbar_plugin::{Grants, Limits, Plugin};
 use sandbar_types::Name;
 
-use super::{RouteDocument, Topic};
+use super::{RouteDocument, Topic, looked_up};
 
 /// A route that can be run.
 #[derive(Debug)]
@@ -28,10 +28,22 @@ pub struct ResolvedStep {
     /// JSON.
     pub config: String,
     pub limits: Limits,
-    pub grants: Vec<Capability>,
+    pub grants: Grants,
 }
 
 impl Resolved {
+    /// Whether a step asks other services.
+    #[must_use]
+    pub fn calls_out(&self) -> bool {
+        self.steps.iter().any(|step| step.plugin.calls_out())
+    }
+
+    /// The topics that steps may look into.
+    pub fn looks_into(&self) -> impl Iterator<Item = &Name> {
+        let steps = self.document.steps.iter();
+        steps.flat_map(|step| looked_up(&step.grants))
+    }
+
     /// The digests of all steps: what [`sandbar_types::Provenance::made_by`] says.
     #[must_use]
     pub fn made_by(&self) -> String {

@@ -6,13 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use sandbar_plugin::{Capability, Engine, InstantiateError};
+use sandbar_plugin::{Engine, InstantiateError};
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Catalog, Put, Resolved, ResolvedStep, RouteDocument, State, StepDocument, invalid, plugins,
-    topics, user_name,
+    Catalog, Put, Resolved, ResolvedStep, RouteDocument, State, grants, invalid, plugins, topics,
+    user_name,
 };
 use crate::problem::{Code, Problem};
 
@@ -187,7 +187,7 @@ pub(super) fn resolve(
             plugin: found.plugin(engine)?,
             config: step.config.to_string(),
             limits: step.limits.of_instance(),
-            grants: grants(index, step)?,
+            grants: grants::resolve(state, &format!("/steps/{index}/grants"), &step.grants)?,
         });
     }
     Ok(Resolved {
@@ -196,21 +196,6 @@ pub(super) fn resolve(
         steps,
         targets,
     })
-}
-
-fn grants(index: usize, step: &StepDocument) -> Result<Vec<Capability>, Problem> {
-    let parse = |(place, grant): (usize, &String)| {
-        grant.parse().map_err(|_| {
-            let known = Capability::ALL
-                .map(|capability| capability.to_string())
-                .join(", ");
-            invalid(
-                &format!("/steps/{index}/grants/{place}"),
-                format_args!("{grant:?} is not a capability; there are {known}"),
-            )
-        })
-    };
-    step.grants.iter().enumerate().map(parse).collect()
 }
 
 fn check(document: &RouteDocument) -> Result<(), Problem> {

@@ -129,7 +129,12 @@ impl Catalog {
             Problem::new(Code::InvalidDocument, detail).help(problem.code.advice())
         })?;
         document.plugin = found.record.reference();
-        routes::try_configuration(&self.candidate(&name, &route.document, &document)?)?;
+        let candidate = self.candidate(&name, &route.document, &document)?;
+        if candidate.calls_out() {
+            let reason = "a step asks other services, which a shadow would ask once more";
+            return Err(invalid("/plugin", reason));
+        }
+        routes::try_configuration(&candidate)?;
         self.pin(&document.plugin)?;
         let record = ShadowRecord {
             document,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, State, TopicDocument, invalid,
-    user_name,
+    looked_up, user_name,
 };
 use crate::problem::{Code, Problem};
 
@@ -257,12 +257,18 @@ impl Catalog {
         user_name(name)?;
         let users: Vec<String> = (self.state().routes.iter())
             .filter(|(_, route)| {
-                route.document.from == topic.name || route.document.to.contains(&topic.name)
+                route.document.from == topic.name
+                    || route.document.to.contains(&topic.name)
+                    || (route.document.steps.iter())
+                        .any(|step| looked_up(&step.grants).any(|name| *name == topic.name))
             })
             .map(|(route, _)| route.to_string())
             .collect();
         if !users.is_empty() {
-            let detail = format!("topic {name} is read or written by: {}", users.join(", "));
+            let detail = format!(
+                "topic {name} is read, written or looked into by: {}",
+                users.join(", ")
+            );
             return Err(Problem::new(Code::TopicInUse, detail));
         }
         let record = Record {

@@ -34,6 +34,9 @@ pub(super) struct ServeArgs {
     /// Size at which a segment of the log is closed, in bytes.
     #[arg(long, default_value_t = 64 * 1024 * 1024)]
     segment_bytes: u64,
+    /// The most keys of a topic that plugins look into; about 100 bytes of memory each when short.
+    #[arg(long, default_value_t = 1_000_000)]
+    lookup_keys: usize,
     /// Threads that run plugins; default: one per core.
     #[arg(long)]
     worker_threads: Option<usize>,
@@ -65,6 +68,7 @@ pub(super) fn serve(args: ServeArgs) -> ExitCode {
             ..config::Api::default()
         },
         segment_bytes: args.segment_bytes.max(64 * 1024),
+        lookup_keys: args.lookup_keys,
         worker_threads: args.worker_threads.unwrap_or(cores).max(1),
         compiler: Some(Compiler {
             program: this_program(),

@@ -1,8 +1,7 @@
 //! Trying a plugin on given events: nothing is stored.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use sandbar_plugin::Capability;
 use sandbar_types::{BatchBuilder, Name};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -10,13 +9,18 @@ use utoipa::ToSchema;
 
 use super::{Hub, calls::parse_events};
 use crate::{
-    catalog::{StepLimits, code_of_start},
+    catalog::{self, Grant, StepLimits, code_of_start},
     problem::{Code, Problem},
     trial::{self, TrialLog, TrialResult},
 };
 
+/// How long a trial waits for topics that are looked into and that no route looks into yet. What it
+/// does not come to is `unavailable` for the plugin.
+const LOOKUPS_READ_FOR: Duration = Duration::from_secs(60);
 /// The most events of one trial: one call of the plugin.
 const MOST_EVENTS: usize = 1000;
+/// Of a plugin that asks other services: each event may take a whole deadline.
+const MOST_EVENTS_CALLING_OUT: usize = 16;
 
 /// What to try.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ pub struct TrialRequest {
     pub events: Vec<Box<RawValue>>,
     pub config: serde_json::Value,
     pub targets: Vec<String>,
-    pub grants: Vec<String>,
+    pub grants: Vec<Grant>,
     pub limits: StepLimits,
 }
 
@@ -53,16 +57,28 @@ impl Hub {
     ) -> Result<Trial, Problem> {
         let plugin = self.catalog.plugin(name, version)?;
         let engine = self.engine.clone();
-        if request.events.len() > MOST_EVENTS {
+        let calls_out = (plugin.record.imports.iter()).any(|import| import == "http");
+        let most = if calls_out {
+            MOST_EVENTS_CALLING_OUT
+        } else {
+            MOST_EVENTS
+        };
+        if request.events.len() > most {
             let detail = format!(
-                "/events: {} events; a trial takes at most {MOST_EVENTS}",
+                "/events: {} events; a trial of this plugin takes at most {most}",
                 request.events.len()
             );
             return Err(Problem::new(Code::InvalidDocument, detail));
         }
         let events = parse_events(&request.events)?;
         let targets = targets(&request.targets)?;
-        let grants = grants(&request.grants)?;
+        let grants = self.catalog.resolve_grants("/grants", &request.grants)?;
+        let looked_up: Vec<Name> = catalog::looked_up(&request.grants).cloned().collect();
+        self.blocking(move |hub| {
+            let read = hub.tables.catch_up(&looked_up, LOOKUPS_READ_FOR);
+            read.map_err(|detail| Problem::new(Code::InvalidDocument, format!("/grants: {detail}")))
+        })
+        .await?;
         let limits = request.limits.of_instance();
         let config = request.config.to_string();
         let tried = self.engine.run(move || {
@@ -88,7 +104,7 @@ fn trial_of(
 ) -> Trial {
     Trial {
         results: trial::results(events, answer, targets),
-        logs: trial::logs(answer),
+        logs: trial::logs(events, answer),
         time_ns: u64::try_from(answer.usage.time.as_nanos()).unwrap_or(u64::MAX),
         memory_bytes: answer.usage.memory_bytes as u64,
     }
@@ -101,18 +117,6 @@ fn targets(names: &[String]) -> Result<Vec<Name>, Problem> {
     let parse = |(index, name): (usize, &String)| {
         Name::new(name).map_err(|error| {
             Problem::new(Code::InvalidDocument, format!("/targets/{index}: {error}"))
-        })
-    };
-    names.iter().enumerate().map(parse).collect()
-}
-
-fn grants(names: &[String]) -> Result<Vec<Capability>, Problem> {
-    let parse = |(index, name): (usize, &String)| {
-        name.parse().map_err(|_| {
-            Problem::new(
-                Code::InvalidDocument,
-                format!("/grants/{index}: {name:?} is not a capability"),
-            )
         })
     };
     names.iter().enumerate().map(parse).collect()

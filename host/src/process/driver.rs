@@ -42,6 +42,8 @@ const STALLED_FOR: Duration = Duration::from_millis(500);
 const MOST_WAITING: usize = 10_000;
 /// A lane without events for so long gives its plugin instances back.
 const IDLE_AFTER: Duration = Duration::from_secs(5);
+/// How long the topics that plugins look into are read without a look at the control.
+const LOOKUPS_READ_FOR: Duration = Duration::from_millis(500);
 /// How many frame heads are read at once when recovering.
 const HEADS: usize = 1024;
 
@@ -216,11 +218,32 @@ impl Driver {
         }
     }
 
+    /// Before a turn: what the plugins may look up is there, at least as it is now. False: not yet,
+    /// and there may be a word meanwhile.
+    async fn look_up_to_date(&mut self, route: &Arc<Resolved>) -> Result<bool, Stop> {
+        if route.looks_into().next().is_none() {
+            return Ok(true);
+        }
+        let (tables, route) = (self.shared.tables.clone(), route.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            tables.catch_up(route.looks_into(), LOOKUPS_READ_FOR)
+        });
+        match read.await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(detail)) => self.stalled(&detail).await.map(|()| false),
+            Err(error) => self.stalled(&error.to_string()).await.map(|()| false),
+        }
+    }
+
     async fn turn(&mut self, progress: &mut Progress, what: What) -> Result<(), Stop> {
+        if !self.look_up_to_date(&progress.active).await? {
+            return Ok(());
+        }
         let turn = Turn {
             log: self.shared.log.clone(),
             source: self.source.clone(),
             dead_letters: self.shared.dead_letters.clone(),
+            guest_logs: self.shared.guest_logs.clone(),
             producer: self.producer(),
             route: progress.active.clone(),
             pipeline: progress.pipeline.take(),

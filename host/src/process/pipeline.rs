@@ -4,10 +4,13 @@
 
 use std::sync::Arc;
 
-use sandbar_plugin::{Answer, Fault, FaultKind, Runner, Verdict as Said};
+use sandbar_plugin::{Fault, FaultKind, LogLine, Runner, Verdict as Judged};
 use sandbar_types::{Batch, BatchBuilder, Name};
 
-use super::step::{Cause, Failure, Processed, Verdict};
+use super::{
+    guest_logs::Said,
+    step::{Cause, Failure, Processed, Verdict},
+};
 use crate::catalog::Resolved;
 
 /// The instances of a route's steps, made anew when the route changes.
@@ -15,8 +18,8 @@ pub struct Pipeline {
     route: Arc<Resolved>,
     runners: Vec<Runner>,
     targets: Vec<Name>,
-    /// What the plugins log goes nowhere.
-    silent: bool,
+    /// What the plugins logged since it was last taken.
+    said: Vec<Said>,
 }
 
 impl Pipeline {
@@ -42,21 +45,20 @@ impl Pipeline {
             route,
             runners,
             targets,
-            silent: false,
+            said: Vec::new(),
         })
-    }
-
-    /// For running a second time what has run: its log lines were told then.
-    #[must_use]
-    pub fn silent(mut self) -> Self {
-        self.silent = true;
-        self
     }
 
     /// Linear memory of all steps' instances, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.runners.iter().map(Runner::memory_bytes).sum()
+    }
+
+    /// What this was made from.
+    #[must_use]
+    pub fn route(&self) -> &Arc<Resolved> {
+        &self.route
     }
 
     /// Whether this was made from `route`.
@@ -76,6 +78,12 @@ impl Pipeline {
         processed
     }
 
+    /// What the plugins logged since the last call of this; the lines belong to events of the batch
+    /// that was run.
+    pub fn take_said(&mut self) -> Vec<Said> {
+        std::mem::take(&mut self.said)
+    }
+
     fn run_steps(&mut self, batch: &Batch) -> Processed {
         let mut fates: Vec<Fate> = vec![Fate::default(); batch.len()];
         let mut current = batch.clone();
@@ -84,30 +92,30 @@ impl Pipeline {
         let mut targets = Vec::new();
         for (step, runner) in self.runners.iter_mut().enumerate() {
             let answer = runner.run(&current, &self.targets);
-            if !self.silent {
-                report_logs(&self.route, step, &answer);
-            }
+            self.said.extend(said(step, &answer.logs, &owners));
             let mut owners_after = Vec::with_capacity(answer.outputs.len());
             for (verdict, &owner) in answer.verdicts.iter().zip(&owners) {
                 match verdict {
-                    Said::Emit { count, .. } => {
+                    Judged::Emit { count, .. } => {
                         owners_after.extend(std::iter::repeat_n(owner, *count))
                     }
-                    Said::Drop(reason) => fates[owner].dropped = Some(reason.clone()),
-                    Said::Reject(reason) => {
+                    Judged::Drop(reason) => fates[owner].dropped = Some(reason.clone()),
+                    Judged::Reject(reason) => {
                         fates[owner].end(Verdict::Fail(Failure {
                             cause: Cause::Rejected,
                             reason: reason.clone(),
                             step,
                         }));
                     }
-                    Said::Retry(reason) => {
+                    Judged::Retry(reason) => {
                         fates[owner].end(Verdict::Retry {
                             reason: reason.clone(),
                             step,
                         });
                     }
-                    Said::Fault(fault) => fates[owner].end(Verdict::Fail(failure_of(fault, step))),
+                    Judged::Fault(fault) => {
+                        fates[owner].end(Verdict::Fail(failure_of(fault, step)))
+                    }
                 }
             }
             owners = owners_after;
@@ -160,6 +168,27 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// A step's lines, with the places of the source events. `owners` says for each event of the step's
+/// batch which source event it comes from; ascending.
+fn said<'a>(
+    step: usize,
+    lines: &'a [LogLine],
+    owners: &'a [usize],
+) -> impl Iterator<Item = Said> + 'a {
+    lines.iter().map(move |line| {
+        let events = match owners.get(line.events.clone()).unwrap_or_default() {
+            [] => 0..0,
+            [one] => *one..*one + 1,
+            [first, .., last] => *first..*last + 1,
+        };
+        let line = LogLine {
+            events,
+            ..line.clone()
+        };
+        Said { step, line }
+    })
 }
 
 /// What is known of a source event while its outputs pass through the steps.
@@ -255,17 +284,5 @@ fn copy_to_all(batch: &Batch, targets: usize) -> Processed {
         verdicts: (0..batch.len()).map(emit).collect(),
         targets: (0..batch.len()).flat_map(|_| numbers.clone()).collect(),
         outputs,
-    }
-}
-
-fn report_logs(route: &Resolved, step: usize, answer: &Answer) {
-    for line in &answer.logs {
-        tracing::info!(
-            target: "sandbar::guest",
-            route = %route.name,
-            plugin = %route.steps[step].reference,
-            level = ?line.level,
-            "{}", line.message
-        );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Blocking: it runs on the plugin engine's own threads. Nothing is written here.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sandbar_log::{Append, Durability, Frame, Log};
@@ -10,6 +10,7 @@ use sandbar_types::{Batch, BatchBuilder, Offset, PartitionId, Provenance};
 
 use super::{
     dead_letter,
+    guest_logs::GuestLogs,
     lane::Lane,
     pipeline::Pipeline,
     step::{self, Decision, Placed, Processed, Target, Written},
@@ -20,6 +21,10 @@ use crate::catalog::Resolved;
 const EVENTS_PER_CALL: usize = 1000;
 /// The most that is read for one turn: bounds the memory, and how long the outputs wait.
 const EVENTS_PER_TURN: usize = 4000;
+/// Of a route whose plugins ask other services: each event may take a whole deadline, what is asked
+/// in a turn that is not finished is asked again, and who stops the hub waits for the turn.
+const EVENTS_PER_TURN_CALLING_OUT: u128 = 16;
+const TURN_CALLING_OUT: Duration = Duration::from_secs(10);
 const BYTES_PER_TURN: usize = 4 * 1024 * 1024;
 /// A frame of outputs is cut at this size.
 const BYTES_PER_FRAME: usize = 8 * 1024 * 1024;
@@ -38,6 +43,7 @@ pub struct Turn {
     pub log: Arc<dyn Log>,
     pub source: PartitionId,
     pub dead_letters: PartitionId,
+    pub guest_logs: Arc<GuestLogs>,
     pub producer: String,
     pub route: Arc<Resolved>,
     pub pipeline: Option<Pipeline>,
@@ -101,6 +107,13 @@ impl Turn {
         let mut lane = std::mem::take(&mut self.lane);
         for (offsets, batch) in chunks {
             let processed = pipeline.run(&batch);
+            self.guest_logs.keep(
+                &self.route,
+                &self.source,
+                &offsets,
+                &batch,
+                pipeline.take_said(),
+            );
             let decision = step::decide(&step::Input {
                 lane: &lane,
                 batch: &batch,
@@ -132,6 +145,22 @@ impl Turn {
         })
     }
 
+    /// How many events go into one call, and into the turn.
+    fn most_events(&self) -> (usize, usize) {
+        if !self.route.calls_out() {
+            return (EVENTS_PER_CALL, EVENTS_PER_TURN);
+        }
+        let each: Duration = self
+            .route
+            .steps
+            .iter()
+            .map(|step| step.limits.deadline)
+            .sum();
+        let events = TURN_CALLING_OUT.as_millis() / each.as_millis().max(1);
+        let events = usize::try_from(events.clamp(1, EVENTS_PER_TURN_CALLING_OUT)).unwrap_or(1);
+        (events, events)
+    }
+
     /// New events in chunks of at most [`EVENTS_PER_CALL`]; small frames are put together.
     fn read_fresh(&mut self) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
         let tail = self.log.bounds(&self.source)?.tail;
@@ -142,22 +171,23 @@ impl Turn {
             // A gap up to the tail, which a repair left.
             self.lane.next = self.lane.next.max(tail);
         }
+        let (per_call, per_turn) = self.most_events();
         let mut chunks = Vec::new();
         let mut gathered: Vec<Batch> = Vec::new();
         let mut offsets: Vec<Offset> = Vec::new();
         for frame in frames {
-            if chunks.len() * EVENTS_PER_CALL + offsets.len() >= EVENTS_PER_TURN {
+            if chunks.len() * per_call + offsets.len() >= per_turn {
                 break;
             }
             let whole = self.decode(&frame)?;
             let skip = self.lane.next.saturating_sub(frame.base);
             let mut at = usize::try_from(skip).unwrap_or(whole.len());
             while at < whole.len() {
-                let end = whole.len().min(at + EVENTS_PER_CALL - offsets.len());
+                let end = whole.len().min(at + per_call - offsets.len());
                 gathered.push(whole.slice(at, end));
                 offsets.extend(frame.base + at as u64..frame.base + end as u64);
                 at = end;
-                if offsets.len() == EVENTS_PER_CALL {
+                if offsets.len() == per_call {
                     chunks.push((std::mem::take(&mut offsets), Batch::concat(&gathered)));
                     gathered.clear();
                 }
@@ -176,7 +206,7 @@ impl Turn {
         };
         let mut offsets = Vec::new();
         let mut builder = BatchBuilder::new();
-        for &offset in line.offsets.iter().take(EVENTS_PER_CALL) {
+        for &offset in line.offsets.iter().take(self.most_events().0) {
             for frame in self.log.read(&self.source, offset, 1)?.iter().take(1) {
                 let batch = self.decode(frame)?;
                 builder.push(batch.get(usize::try_from(offset - frame.base).unwrap_or_default()));

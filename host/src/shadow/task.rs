@@ -25,6 +25,8 @@ use crate::{
     process::{Control, Pipeline, Processed},
 };
 
+/// How long the topics that plugins look into are read at a time.
+const LOOKUPS_READ_FOR: Duration = Duration::from_secs(2);
 /// The most events of one call.
 const EVENTS_PER_CALL: usize = 1000;
 /// Bytes read at once.
@@ -246,8 +248,11 @@ fn make(
         .catalog
         .candidate(name, &route.document, document)
         .map_err(|problem| problem.detail)?;
+    if route.calls_out() || candidate.calls_out() {
+        return Err("a step asks other services, which a shadow would ask once more".to_owned());
+    }
     Ok(Pair {
-        active: Pipeline::new(route.clone())?.silent(),
+        active: Pipeline::new(route.clone())?,
         candidate: Pipeline::new(Arc::new(candidate))?,
     })
 }
@@ -260,9 +265,19 @@ fn run(
     from: Offset,
     most: usize,
 ) -> Result<Part, String> {
+    let looked_up = route
+        .looks_into()
+        .chain(pair.candidate.route().looks_into());
+    if !shared.tables.catch_up(looked_up, LOOKUPS_READ_FOR)? {
+        return Err("the topics that are looked into are still being read".to_owned());
+    }
     let (offsets, batch, next) = read(&*shared.log, partition, from, most)?;
     let (active, active_took) = timed(&mut pair.active, &batch);
     let (candidate, candidate_took) = timed(&mut pair.candidate, &batch);
+    // What the route's own plugins say was told when the route ran.
+    drop(pair.active.take_said());
+    let said = pair.candidate.take_said();
+    (shared.guest_logs).keep(pair.candidate.route(), partition, &offsets, &batch, said);
     let targets: Vec<Name> = (route.targets.iter())
         .map(|topic| topic.name.clone())
         .collect();

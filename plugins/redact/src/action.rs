@@ -2,28 +2,37 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use hmac::{Hmac, Mac};
 use sandbar_sdk::json::{self, Kind, Raw};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
-/// Makes hashes with one key.
+/// Bytes that SHA-256 takes in at a time.
+const BLOCK: usize = 64;
+
+/// HMAC-SHA256 (RFC 2104) with one key, which is already taken in by both hashes.
 #[derive(Clone)]
-pub(crate) struct Hasher(Hmac<Sha256>);
+pub(crate) struct Hasher {
+    inner: Sha256,
+    outer: Sha256,
+}
 
 impl Hasher {
-    /// # Errors
-    /// None in fact: HMAC takes keys of any length (RFC 2104).
-    pub(crate) fn new(key: &[u8]) -> Result<Self, String> {
-        Hmac::new_from_slice(key)
-            .map(Self)
-            .map_err(|error| format!("/key: {error}"))
+    pub(crate) fn new(key: &[u8]) -> Self {
+        let mut block = [0; BLOCK];
+        if key.len() > BLOCK {
+            block[..32].copy_from_slice(&Sha256::digest(key));
+        } else {
+            block[..key.len()].copy_from_slice(key);
+        }
+        Self {
+            inner: Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)),
+            outer: Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)),
+        }
     }
 
     fn hash(&self, text: &str, length: usize) -> String {
-        let mut mac = self.0.clone();
-        mac.update(text.as_bytes());
+        let inner = self.inner.clone().chain_update(text).finalize();
         let mut hex = String::with_capacity(64);
-        for byte in mac.finalize().into_bytes() {
+        for byte in self.outer.clone().chain_update(inner).finalize() {
             // Writing to a String cannot fail.
             let _ = write!(hex, "{byte:02x}");
         }
@@ -102,5 +111,28 @@ impl Action {
             }
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hashes_are_those_of_rfc_4231() {
+        for (key, text, expected) in [
+            (
+                &b"Jefe"[..],
+                "what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[0xaa; 131],
+                "Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ] {
+            assert_eq!(Hasher::new(key).hash(text, 64), expected);
+        }
     }
 }

@@ -121,7 +121,7 @@ fn hasher(key: &str) -> Result<Hasher, String> {
     if key.len() < SHORTEST_KEY {
         return Err(format!("/key: is shorter than {SHORTEST_KEY} bytes"));
     }
-    Hasher::new(key.as_bytes())
+    Ok(Hasher::new(key.as_bytes()))
 }
 
 fn rule(document: RuleDocument, hasher: Option<&Hasher>) -> Result<Rule, String> {

@@ -11,6 +11,8 @@ wit_bindgen::generate!({
             include sandbar:transform/column-transformer@0.1.0;
             import sandbar:transform/clock@0.1.0;
             import sandbar:transform/random@0.1.0;
+            import sandbar:transform/lookup@0.1.0;
+            import sandbar:transform/http@0.1.0;
         }
     ",
     world: "sandbar:sdk/guest",

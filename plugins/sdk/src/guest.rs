@@ -32,8 +32,10 @@ pub fn read_config<T: DeserializeOwned>(config: &str) -> Result<T, Problem> {
 pub fn run<V: IntoVerdict>(batch: Batch, transform: impl Fn(&Event<'_>) -> V) -> Verdicts {
     let mut answer = Answer::new(&batch);
     for index in 0..batch.count as usize {
+        crate::log::at(Some(index as u32));
         answer.push(transform(&Event::new(&batch, index)).into_verdict().0);
     }
+    crate::log::at(None);
     answer.finish()
 }
 

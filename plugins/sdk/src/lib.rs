@@ -45,8 +45,10 @@ mod column;
 mod event;
 #[doc(hidden)]
 pub mod guest;
+pub mod http;
 pub mod json;
 pub mod log;
+pub mod lookup;
 pub mod media;
 mod output;
 mod problem;

@@ -1,5 +1,8 @@
-//! Lines for the operator. The hub keeps them with the plugin's name and limits their rate.
+//! Lines for the operator. The hub keeps them per plugin version, with the event that the function
+//! was at, and limits their rate: `sandbar logs NAME@VERSION`.
 //! Natively, in tests, they are collected: see [`crate::test::log_lines`].
+
+use std::cell::Cell;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +44,17 @@ pub fn error(message: impl AsRef<str>) {
     write(Level::Error, message.as_ref());
 }
 
+thread_local! {
+    /// The place in the batch of the event that the function is at.
+    static AT: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// From here on lines belong to this event of the call.
+#[inline]
+pub(crate) fn at(event: Option<u32>) {
+    AT.set(event);
+}
+
 #[cfg(target_arch = "wasm32")]
 fn write(level: Level, message: &str) {
     use crate::bindings::sandbar::transform::log;
@@ -51,7 +65,10 @@ fn write(level: Level, message: &str) {
         Level::Warn => log::Level::Warn,
         Level::Error => log::Level::Error,
     };
-    log::log(level, message);
+    match AT.get() {
+        Some(event) => log::log_for(event, level, message),
+        None => log::log(level, message),
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]

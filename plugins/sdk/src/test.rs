@@ -14,20 +14,31 @@
 //! assert_eq!(verdict.outputs()[0].attribute("id"), Some("42-1"));
 //! ```
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
 
 use serde::Serialize;
 
 use crate::{
     Event, IntoVerdict, Verdict,
     guest::{Batch, Column},
+    http,
     log::Level,
+    lookup,
 };
+
+type Topics = HashMap<String, HashMap<String, lookup::Event>>;
+type Server = Rc<dyn Fn(&http::Request) -> Result<http::Response, http::Error>>;
 
 thread_local! {
     static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
     static CLOCK: Cell<u64> = const { Cell::new(0) };
     static RANDOM: Cell<u8> = const { Cell::new(0) };
+    static TOPICS: RefCell<Topics> = RefCell::default();
+    static SERVER: RefCell<Option<Server>> = const { RefCell::new(None) };
 }
 
 /// An event to try a plugin's function on. Starts with `id` "1" and `source` "/test".
@@ -146,6 +157,26 @@ impl Sample {
         self.run(|event| transform(event, config))
     }
 
+    /// The event as [`crate::lookup::get`] finds it.
+    fn found(&self) -> lookup::Event {
+        let present = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let extensions = self.extensions.iter().map(|(name, value)| {
+            let text = value.as_str().map(str::to_owned);
+            (name.clone(), text.unwrap_or_else(|| value.to_string()))
+        });
+        lookup::Event {
+            id: self.id.clone(),
+            source: self.source.clone(),
+            r#type: self.r#type.clone(),
+            subject: present(&self.subject),
+            time: present(&self.time),
+            datacontenttype: present(&self.datacontenttype),
+            dataschema: present(&self.dataschema),
+            extensions: extensions.collect(),
+            data: self.data.clone(),
+        }
+    }
+
     fn batch(&self) -> Batch {
         let column = |bytes: &[u8]| Column {
             bytes: bytes.to_vec(),
@@ -180,6 +211,49 @@ pub fn log_lines() -> Vec<(Level, String)> {
 /// What [`crate::clock::now`] answers on this thread, in milliseconds since the epoch.
 pub fn set_clock(milliseconds: u64) {
     CLOCK.set(milliseconds);
+}
+
+/// On this thread [`crate::lookup::get`] may ask `topic` from now on, and finds nothing in it but
+/// what [`put`] puts there.
+pub fn grant_lookup(topic: impl Into<String>) {
+    TOPICS.with_borrow_mut(|topics| {
+        topics.entry(topic.into()).or_default();
+    });
+}
+
+/// On this thread [`crate::lookup::get`] finds `sample` as the latest event of `key` in `topic`,
+/// which is granted with that.
+pub fn put(topic: impl Into<String>, key: impl Into<String>, sample: &Sample) {
+    TOPICS.with_borrow_mut(|topics| {
+        let events = topics.entry(topic.into()).or_default();
+        events.insert(key.into(), sample.found());
+    });
+}
+
+/// On this thread [`crate::http::send`] answers what `server` says. Without one nothing is granted.
+pub fn serve_http(
+    server: impl Fn(&http::Request) -> Result<http::Response, http::Error> + 'static,
+) {
+    SERVER.set(Some(Rc::new(server)));
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn lookup(topic: &str, key: &str) -> Result<Option<lookup::Event>, lookup::Error> {
+    TOPICS.with_borrow(|topics| match topics.get(topic) {
+        Some(events) => Ok(events.get(key).cloned()),
+        None => Err(lookup::Error::NotGranted),
+    })
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn send(request: &http::Request) -> Result<http::Response, http::Error> {
+    let server = SERVER.with_borrow(Clone::clone);
+    match server {
+        Some(server) => server(request),
+        None => Err(http::Error::NotGranted(
+            "no server was set with sandbar_sdk::test::serve_http".to_owned(),
+        )),
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]

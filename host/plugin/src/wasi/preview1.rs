@@ -1,5 +1,6 @@
 //! `wasi_snapshot_preview1` for core modules: an adapter that the wrapping puts between the module
 //! and an interface of the hub's own, which passes nothing but numbers and bytes.
+//! Its monotonic clock is never the real one.
 
 use std::sync::LazyLock;
 
@@ -20,9 +21,6 @@ const WIT: &str = "
     package sandbar:preview1@0.1.0;
     interface system {
         now: func() -> u64;
-        elapsed: func() -> u64;
-        sleep: func(length: u64);
-        sleep-until: func(instant: u64);
         random: func() -> u64;
         print: func(error: bool, bytes: list<u8>);
         exit: func(status: u32);
@@ -59,20 +57,6 @@ pub(crate) fn link(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Result<(
     linker.func_wrap("now", |mut store: Caller<'_>, (): ()| {
         Ok((store.data_mut().now()?,))
     })?;
-    linker.func_wrap("elapsed", |mut store: Caller<'_>, (): ()| {
-        Ok((store.data_mut().elapsed(),))
-    })?;
-    linker.func_wrap("sleep", |mut store: Caller<'_>, (length,): (u64,)| {
-        store.data_mut().sleep(length);
-        Ok(())
-    })?;
-    linker.func_wrap(
-        "sleep-until",
-        |mut store: Caller<'_>, (instant,): (u64,)| {
-            store.data_mut().sleep_until(instant);
-            Ok(())
-        },
-    )?;
     linker.func_wrap("random", |mut store: Caller<'_>, (): ()| {
         Ok((store.data_mut().random()?,))
     })?;

@@ -1,7 +1,7 @@
 //! Guests that answer by hand, and wrongly: pointers, lengths and texts that the canonical ABI does
 //! not allow. Each takes down its own call and nothing else.
 
-use sandbar_plugin::{Engine, FaultKind, InstantiateError, Plugin, Verdict};
+use sandbar_plugin::{Engine, FaultKind, Grants, InstantiateError, Plugin, Verdict};
 
 use crate::{batch, engine, fault, limits, start, targets};
 
@@ -123,7 +123,7 @@ fn a_start_function_that_never_ends_is_stopped() {
     let endless = "(func $endless (loop (br 0))) (start $endless)";
     let plugin = by_hand(&engine(), endless, &[], 16);
     let refused = plugin
-        .instantiate("null", limits(), &[])
+        .instantiate("null", limits(), &Grants::default())
         .map(|_| ())
         .unwrap_err();
     assert_eq!(refused, InstantiateError::Deadline(limits().deadline));
@@ -138,7 +138,11 @@ fn tables_do_not_grow_without_end() {
             (if (i32.eq (table.grow $t (ref.null func) (i32.const 1000)) (i32.const -1)) (then (unreachable))))
         (start $grow)"#;
     let plugin = by_hand(&engine(), growing, &[], 16);
-    assert!(plugin.instantiate("null", limits(), &[]).is_ok());
+    assert!(
+        plugin
+            .instantiate("null", limits(), &Grants::default())
+            .is_ok()
+    );
 }
 
 #[test]

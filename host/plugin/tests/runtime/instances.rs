@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandbar_plugin::{Capability, FaultKind, InstantiateError, Limits, Verdict};
+use sandbar_plugin::{Capability, FaultKind, Grants, InstantiateError, Limits, Verdict};
 
 use crate::{batch, engine, fault, faults, guest, hostile, limits, start, targets};
 
@@ -31,7 +31,9 @@ fn an_instance_is_replaced_after_its_calls() {
         recycle_after_calls: 2,
         ..limits()
     };
-    let mut runner = hostile().instantiate("null", limits, &[]).unwrap();
+    let mut runner = hostile()
+        .instantiate("null", limits, &Grants::default())
+        .unwrap();
     let seen: Vec<String> = (0..5).map(|_| calls(&mut runner)).collect();
     assert_eq!(seen, ["1", "2", "1", "2", "1"]);
 }
@@ -54,7 +56,7 @@ fn an_instance_is_replaced_when_it_has_grown() {
 #[test]
 fn a_config_that_the_plugin_refuses_comes_with_its_reason() {
     let refused = hostile()
-        .instantiate("\"refuse\"", limits(), &[])
+        .instantiate("\"refuse\"", limits(), &Grants::default())
         .map(|_| ())
         .unwrap_err();
     assert_eq!(
@@ -65,7 +67,10 @@ fn a_config_that_the_plugin_refuses_comes_with_its_reason() {
 
 #[test]
 fn a_plugin_that_breaks_or_hangs_in_configure_is_refused() {
-    match hostile().instantiate("\"trap\"", limits(), &[]).map(|_| ()) {
+    match hostile()
+        .instantiate("\"trap\"", limits(), &Grants::default())
+        .map(|_| ())
+    {
         Err(InstantiateError::Trap { message, .. }) => {
             assert!(
                 message.contains("trapped in configure as asked"),
@@ -79,7 +84,7 @@ fn a_plugin_that_breaks_or_hangs_in_configure_is_refused() {
         ..limits()
     };
     let hung = hostile()
-        .instantiate("\"loop\"", limits, &[])
+        .instantiate("\"loop\"", limits, &Grants::default())
         .map(|_| ())
         .unwrap_err();
     assert_eq!(hung, InstantiateError::Deadline(limits.deadline));
@@ -93,7 +98,7 @@ fn what_is_imported_and_not_granted_is_named() {
         [Capability::Log, Capability::Clock, Capability::Random]
     );
     let missing = plugin
-        .instantiate("null", limits(), &[Capability::Clock])
+        .instantiate("null", limits(), &Grants::of(&[Capability::Clock]))
         .map(|_| ())
         .unwrap_err();
     assert_eq!(
@@ -116,7 +121,7 @@ fn a_memory_limit_below_what_the_plugin_starts_with_is_refused() {
         ..limits()
     };
     let refused = hostile()
-        .instantiate("null", limits, &[])
+        .instantiate("null", limits, &Grants::default())
         .map(|_| ())
         .unwrap_err();
     assert_eq!(refused, InstantiateError::Memory(64 << 10));
@@ -129,7 +134,7 @@ fn a_memory_limit_above_the_engines_is_refused() {
         ..limits()
     };
     let refused = hostile()
-        .instantiate("null", limits, &[])
+        .instantiate("null", limits, &Grants::default())
         .map(|_| ())
         .unwrap_err();
     assert!(matches!(refused, InstantiateError::LimitTooHigh { .. }));
@@ -140,7 +145,7 @@ fn a_full_pool_blames_no_event() {
     let plugin = hostile();
     let mut runners: Vec<_> = (0..8).map(|_| start(&plugin)).collect();
     let refused = plugin
-        .instantiate("null", limits(), &[])
+        .instantiate("null", limits(), &Grants::default())
         .map(|_| ())
         .unwrap_err();
     assert!(

@@ -6,7 +6,9 @@
 mod abi;
 mod backtrace;
 mod instances;
+mod lines;
 mod outputs;
+mod reaching;
 mod sandbox;
 mod threads;
 mod upload;
@@ -15,7 +17,7 @@ mod wasi;
 use std::time::Duration;
 
 use sandbar_plugin::{
-    Answer, Engine, EngineOptions, Fault, FaultKind, Limits, Plugin, Runner, Verdict,
+    Answer, Engine, EngineOptions, Fault, FaultKind, Grants, Limits, Plugin, Runner, Verdict,
 };
 use sandbar_types::{Batch, BatchBuilder, Event, Name};
 
@@ -51,7 +53,9 @@ fn limits() -> Limits {
 }
 
 fn start(plugin: &Plugin) -> Runner {
-    plugin.instantiate("null", limits(), &[]).unwrap()
+    plugin
+        .instantiate("null", limits(), &Grants::default())
+        .unwrap()
 }
 
 fn event(kind: &str, id: impl ToString) -> Event {

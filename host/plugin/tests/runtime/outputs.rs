@@ -1,6 +1,6 @@
 //! What a plugin says is what comes out, in both worlds alike.
 
-use sandbar_plugin::{Answer, Form, Verdict, World};
+use sandbar_plugin::{Answer, Form, Grants, Verdict, World};
 use sandbar_types::{Batch, BatchBuilder, Event};
 
 use crate::{batch, engine, event, guest, ids, limits, run, start, targets};
@@ -189,7 +189,7 @@ fn granted_capabilities_work() {
         sandbar_plugin::Capability::Random,
     ];
     let answer = plugin
-        .instantiate("null", limits(), &grants)
+        .instantiate("null", limits(), &Grants::of(&grants))
         .unwrap()
         .run(&batch(2, &[]), &targets());
     let text = String::from_utf8(answer.outputs.data(0).to_vec()).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sandbar_plugin::{FaultKind, Level, Limits, Verdict};
+use sandbar_plugin::{FaultKind, Grants, Level, Limits, Verdict};
 
 use crate::{
     assert_whole, batch, fault, faults, hostile, ids, ids_without, limits, run, start, targets,
@@ -81,7 +81,9 @@ fn nothing_but_endless_loops_is_bounded_too() {
         deadline: Duration::from_millis(160),
         ..limits()
     };
-    let mut runner = hostile().instantiate("null", limits, &[]).unwrap();
+    let mut runner = hostile()
+        .instantiate("null", limits, &Grants::default())
+        .unwrap();
     let started = Instant::now();
     let answer = runner.run(&batch(64, &all), &targets());
     assert_eq!(faults(&answer).len(), 64);
@@ -124,7 +126,9 @@ fn what_is_inherited_counts_as_output_too() {
         output_bytes: 1000,
         ..limits()
     };
-    let mut runner = hostile().instantiate("null", limits, &[]).unwrap();
+    let mut runner = hostile()
+        .instantiate("null", limits, &Grants::default())
+        .unwrap();
     let mut big = sandbar_types::BatchBuilder::new();
     big.push_event(&crate::event("pass", "small"));
     big.push_event(&sandbar_types::Event {
@@ -142,7 +146,9 @@ fn a_batch_whose_outputs_are_too_much_together_passes_in_parts() {
         output_bytes: 1000,
         ..limits()
     };
-    let mut runner = hostile().instantiate("null", limits, &[]).unwrap();
+    let mut runner = hostile()
+        .instantiate("null", limits, &Grants::default())
+        .unwrap();
     let all: Vec<(usize, &str)> = (0..40).map(|index| (index, "three")).collect();
     let batch = batch(40, &all);
     let answer = runner.run(&batch, &targets());

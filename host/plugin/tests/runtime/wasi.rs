@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandbar_plugin::{Capability, FaultKind, Level, Limits, Plugin, Verdict};
+use sandbar_plugin::{Capability, FaultKind, Grants, Level, Limits, Plugin, Verdict};
 use sandbar_types::{Batch, BatchBuilder};
 
 use crate::{engine, event, fault, guest, limits, targets};
@@ -22,7 +22,9 @@ fn batch(asked: &[(&str, &str)]) -> Batch {
 }
 
 fn answers(plugin: &Plugin, batch: &Batch, grants: &[Capability]) -> Vec<String> {
-    let mut runner = plugin.instantiate("null", limits(), grants).unwrap();
+    let mut runner = plugin
+        .instantiate("null", limits(), &Grants::of(grants))
+        .unwrap();
     let answer = runner.run(batch, &targets());
     answer
         .verdicts
@@ -110,7 +112,7 @@ fn there_is_no_environment_no_file_and_no_network() {
 fn what_cannot_say_no_by_its_type_is_named_in_a_trap() {
     let batch = batch(&[("network", TIME), ("preview1.exit", TIME), ("time", TIME)]);
     let answer = plugin()
-        .instantiate("null", limits(), &[])
+        .instantiate("null", limits(), &Grants::default())
         .unwrap()
         .run(&batch, &targets());
     let faults: Vec<_> = answer.verdicts.iter().filter_map(fault).collect();
@@ -128,7 +130,7 @@ fn what_cannot_say_no_by_its_type_is_named_in_a_trap() {
 fn what_is_printed_is_logged() {
     let batch = batch(&[("print", TIME), ("preview1.print", TIME)]);
     let answer = plugin()
-        .instantiate("null", limits(), &[])
+        .instantiate("null", limits(), &Grants::default())
         .unwrap()
         .run(&batch, &targets());
     let lines: Vec<_> = (answer.logs.iter())
@@ -147,7 +149,9 @@ fn what_is_printed_is_logged() {
 #[test]
 fn a_batch_stays_whole_until_something_differs_from_event_to_event() {
     let plugin = plugin();
-    let mut runner = plugin.instantiate("null", limits(), &[]).unwrap();
+    let mut runner = plugin
+        .instantiate("null", limits(), &Grants::default())
+        .unwrap();
     let quiet = batch(&[("environment", TIME); 8]);
     assert_eq!(runner.run(&quiet, &targets()).usage.calls, 1);
     let mixed = batch(&[("environment", TIME), ("time", TIME), ("environment", TIME)]);
@@ -166,7 +170,7 @@ fn a_slow_plugin_passes_within_its_deadline_and_not_beyond() {
             ..limits()
         };
         let mut runner = plugin
-            .instantiate("null", limits, &[Capability::Clock])
+            .instantiate("null", limits, &Grants::of(&[Capability::Clock]))
             .unwrap();
         let answer = runner.run(&batch, &targets());
         let kind = fault(&answer.verdicts[0]).map(|fault| fault.kind);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandbar_plugin::{Capability, Engine, EngineOptions, Limits, Plugin, Refusal, Runner};
+use sandbar_plugin::{Capability, Engine, EngineOptions, Grants, Limits, Plugin, Refusal, Runner};
 use sandbar_types::{BatchBuilder, Event, Name};
 use serde::Serialize;
 
@@ -92,7 +92,7 @@ impl Runtime {
 /// Starts an instance.
 pub(super) fn start(plugin: &Plugin, setup: &Setup) -> Result<Runner, Failure> {
     plugin
-        .instantiate(&setup.config, Limits::default(), &setup.grants)
+        .instantiate(&setup.config, Limits::default(), &Grants::of(&setup.grants))
         .map_err(|error| match error {
             sandbar_plugin::InstantiateError::Trap { message, backtrace } => Failure::local(
                 format!("the plugin broke while starting: {message}\n{backtrace}"),
@@ -107,7 +107,7 @@ pub(super) fn run_singly(runner: &mut Runner, events: &[Event], setup: &Setup) -
         let (mut results, answer) = call(runner, std::slice::from_ref(event), setup);
         Some(Ran {
             result: results.pop()?,
-            logs: trial::logs(&answer),
+            logs: trial::logs(std::slice::from_ref(event), &answer),
             time_ns: u64::try_from(answer.usage.time.as_nanos()).unwrap_or(u64::MAX),
             memory_bytes: answer.usage.memory_bytes as u64,
         })

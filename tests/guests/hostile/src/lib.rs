@@ -61,6 +61,14 @@ fn transform(event: &Event<'_>) -> Verdict {
             log::warn(format!("seen {}", event.id()));
             Verdict::emit(Output::inherit())
         }
+        "log-plain" | "log-nowhere" => {
+            use bindings::sandbar::transform::log::{Level, log, log_for};
+            match event.r#type() {
+                "log-plain" => log(Level::Warn, "of the call"),
+                _ => log_for(u32::MAX, Level::Warn, "of no event"),
+            }
+            Verdict::emit(Output::inherit())
+        }
         "chatter" => {
             for line in 0..100_000 {
                 log::info(line.to_string());

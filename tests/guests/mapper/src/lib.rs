@@ -2,12 +2,12 @@
 //!
 //! The payload is an object; `do` is one of the words of `transform`, and emits when it is
 //! absent. With `at` only the step whose config has that `stamp` obeys; other steps pass the event
-//! on. What is emitted is the payload with `trail` (the stamps that it went through), `copy` and
+//! on. With `log` it first logs that, `lines` times. What is emitted is the payload with `trail` (the stamps that it went through), `copy` and
 //! `target` added.
 
 use std::{cell::RefCell, collections::HashMap};
 
-use sandbar_sdk::{Event, Output, Problem, Verdict};
+use sandbar_sdk::{Event, Output, Problem, Verdict, log};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -37,6 +37,10 @@ fn transform(event: &Event<'_>, config: &Option<Config>) -> Result<Verdict, Prob
         return Ok(Verdict::emit(Output::json(&payload)?));
     }
     let reason = text("reason").unwrap_or("as asked").to_owned();
+    if let Some(line) = text("log") {
+        let times = payload.get("lines").and_then(Value::as_u64).unwrap_or(1);
+        (0..times).for_each(|_| log::warn(line));
+    }
     match text("do").unwrap_or("emit") {
         "emit" => emit(&payload),
         "drop" => Ok(Verdict::drop(reason)),
