@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CARGO_TERM_COLOR ?= auto
 
+# Always `--workspace`: a package by itself has other features, and wasmtime would be compiled once more.
+
 .PHONY: help demo test lint bench soak build guests languages clients clean
 
 help:
@@ -22,7 +24,7 @@ demo:
 # The hub's binary carries plugins: they come first.
 build:
 	@scripts/guests.sh --bundled
-	cargo build --release -p sandbar
+	cargo build --release --workspace --bin sandbar
 
 guests:
 	scripts/guests.sh
@@ -44,7 +46,7 @@ test:
 	@echo "[3/5] client libraries for the conformance tests, and the example's data"
 	@$(MAKE) --no-print-directory clients
 	@echo "[4/5] the hub (a cold build takes some ten minutes on two cores)"
-	@cargo build --release -p sandbar
+	@cargo build --release --workspace --bin sandbar
 	@echo "[5/5] all tests"
 	@cargo test --release --workspace --no-fail-fast
 
@@ -52,13 +54,13 @@ lint:
 	@scripts/lint.sh
 
 bench: guests build
-	cargo bench -p sandbar-log --bench log --profile release
-	cargo bench -p sandbar-plugin --profile release
+	cargo bench --workspace --bench log --profile release
+	cargo bench --workspace --bench boundary --profile release
 	target/release/sandbar bench
 	target/release/sandbar bench --concurrency 1 --events 50000
 
 soak: guests build
-	SANDBAR_KILLS=1000 cargo test --release -p sandbar-tests --test durability kill -- --nocapture
+	SANDBAR_KILLS=1000 cargo test --release --workspace --test durability kill -- --nocapture
 
 clean:
 	cargo clean

@@ -23,7 +23,7 @@ say 2 "plugins, also those that the hub carries (the wasm32 target is installed 
 scripts/guests.sh --bundled github-to-tracker github-to-chat
 
 say 3 "the hub (a cold build takes some ten minutes on two cores)"
-cargo build --release -p sandbar
+cargo build --release --workspace --bin sandbar
 
 say 4 "starting the hub on $url, data in $folder/data"
 rm -rf "$folder"
