@@ -5,8 +5,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 deny_version=0.20.2
 
-echo "[1/4] format"
+echo "[1/4] format, and one build of wasmtime"
 cargo fmt --all --check
+scripts/one-build.sh
 
 echo "[2/4] clippy"
 cargo clippy --release --workspace --all-targets -- -D warnings
