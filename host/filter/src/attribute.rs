@@ -61,6 +61,15 @@ impl Attribute {
         })
     }
 
+    /// Whether every event has it.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        matches!(
+            self,
+            Self::SpecVersion | Self::Id | Self::Source | Self::Type
+        )
+    }
+
     /// The name as it stands in an event.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Attribute, Attributes, Error, Errors, Filter, Value};
+use crate::{Attribute, Attributes, Error, Errors, Filter, Type, Value, cesql::Expression};
 
 /// How deep filters may stand in `all`, `any` and `not`. The array itself does not count.
 pub const MAX_DEPTH: usize = 32;
@@ -27,6 +27,7 @@ enum Node {
     All(Box<[Node]>),
     Any(Box<[Node]>),
     Not(Box<Node>),
+    Sql(Expression),
 }
 
 impl Compiled {
@@ -67,6 +68,7 @@ impl Node {
             Self::All(nodes) => nodes.iter().all(|node| node.takes(event)),
             Self::Any(nodes) => nodes.iter().any(|node| node.takes(event)),
             Self::Not(node) => !node.takes(event),
+            Self::Sql(expression) => expression.takes(event),
         }
     }
 }
@@ -141,6 +143,7 @@ impl Compiler {
                 let node = self.node(filter, &inside, depth + 1)?;
                 Some(Node::Not(Box::new(node)))
             }
+            Filter::Sql(text) => self.expression(text, &inside).map(Node::Sql),
         }
     }
 
@@ -150,6 +153,22 @@ impl Compiler {
             return None;
         }
         Some(self.nodes(filters, pointer, depth + 1))
+    }
+
+    fn expression(&mut self, text: &str, pointer: &str) -> Option<Expression> {
+        match Expression::parse(text) {
+            Err(error) => self.fault(pointer, error.to_string()),
+            Ok(expression) => match expression.value_type() {
+                None | Some(Type::Boolean) => return Some(expression),
+                Some(other) => self.fault(
+                    pointer,
+                    format!(
+                        "the expression gives {other}; a filter takes an event only where it gives the Boolean true"
+                    ),
+                ),
+            },
+        }
+        None
     }
 
     fn texts(

@@ -30,11 +30,14 @@ pub enum Filter {
     Any(Vec<Filter>),
     /// This filter does not take the event.
     Not(Box<Filter>),
+    /// This CloudEvents SQL expression is true for the event, and evaluates without an error.
+    Sql(String),
 }
 
 impl Filter {
     /// The names of the dialects.
-    pub const DIALECTS: [&'static str; 6] = ["exact", "prefix", "suffix", "all", "any", "not"];
+    pub const DIALECTS: [&'static str; 7] =
+        ["exact", "prefix", "suffix", "all", "any", "not", "sql"];
 
     /// The name of this filter's dialect.
     #[must_use]
@@ -46,6 +49,7 @@ impl Filter {
             Self::All(_) => "all",
             Self::Any(_) => "any",
             Self::Not(_) => "not",
+            Self::Sql(_) => "sql",
         }
     }
 }
@@ -97,6 +101,7 @@ impl<'de> DeserializeSeed<'de> for Dialect<'_> {
             "all" => Filter::All(deserializer.deserialize_seq(Filters)?),
             "any" => Filter::Any(deserializer.deserialize_seq(Filters)?),
             "not" => Filter::Not(Box::new(Filter::deserialize(deserializer)?)),
+            "sql" => Filter::Sql(String::deserialize(deserializer)?),
             unknown => {
                 let meant = crate::nearest(unknown, Filter::DIALECTS)
                     .map(|near| format!("; did you mean {near:?}?"))
