@@ -932,3 +932,6 @@ impl Slot {
         self.history.push_back(attempt);
     }
 }
+
+#[cfg(test)]
+mod tests;
