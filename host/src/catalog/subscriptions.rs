@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use sandbar_filter::Filter;
 use sandbar_types::{Name, Offset, PartitionId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 use super::{Catalog, PushDocument, Put, State, Topic, invalid, topics, user_name};
 use crate::{
     clock,
-    problem::{Code, Problem},
+    problem::{Code, Place, Problem},
 };
 
 const MOST_TOPICS: usize = 100;
@@ -28,8 +29,7 @@ pub struct SubscriptionDocument {
     pub topics: Vec<Name>,
     /// Filter dialects of the CloudEvents Subscriptions API; an event is delivered when all hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>)]
-    pub filters: Vec<serde_json::Value>,
+    pub filters: Vec<Filter>,
     /// Where a topic that is new to the subscription is read from.
     #[serde(default)]
     pub start: SubscriptionStart,
@@ -356,7 +356,25 @@ fn check(document: &SubscriptionDocument) -> Result<(), Problem> {
         let reason = format!("{time:?} is neither RFC 3339 nor milliseconds since 1970");
         return Err(invalid("/start/time", reason));
     }
-    Ok(())
+    check_filters(&document.filters)
+}
+
+/// Every filter can be used.
+fn check_filters(filters: &[Filter]) -> Result<(), Problem> {
+    let Err(errors) = sandbar_filter::Compiled::all(filters) else {
+        return Ok(());
+    };
+    let places: Vec<Place> = (errors.into_vec().into_iter())
+        .map(|error| Place {
+            index: None,
+            pointer: format!("/filters{}", error.pointer),
+            reason: error.reason,
+        })
+        .collect();
+    let detail = places.first().map_or_else(String::new, |first| {
+        format!("{}: {}", first.pointer, first.reason)
+    });
+    Err(Problem::new(Code::InvalidDocument, detail).errors(places))
 }
 
 /// Every partition that is named is there.

@@ -106,7 +106,7 @@ impl Subscriptions {
         record: SubscriptionRecord,
         topics: &[Arc<Topic>],
     ) -> Result<Arc<Subscription>, Problem> {
-        let settings = Settings::of(record);
+        let settings = Settings::of(record)?;
         let running = self.get(name);
         let known = running.as_ref().map(|running| running.by_partition());
         let stored = match &known {
