@@ -140,6 +140,7 @@ impl Subscription {
                     .journal
                     .bury(lane.producer.clone(), &[letter])
                     .await?;
+                lane.lock().group.counts_mut().dead_letters += 1;
                 this.accept(lane, &gap).await?;
             }
             Ok(())
