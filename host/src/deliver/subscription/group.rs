@@ -160,7 +160,9 @@ impl Group {
     /// Everything below is settled.
     #[must_use]
     pub fn low(&self) -> Offset {
-        self.slots.keys().copied().min().unwrap_or(self.next)
+        // After a restart there may be slots above what is still to be read again.
+        let lowest = self.slots.keys().copied().min();
+        lowest.map_or(self.next, |lowest| lowest.min(self.next))
     }
 
     /// How many events were read and are not settled.
@@ -923,7 +925,8 @@ impl Group {
             slot.again
                 || !matches!(slot.state, State::Leased { lease, .. } if leases.contains(&lease))
         });
-        others.map(|(&offset, _)| offset).min().unwrap_or(self.next)
+        let lowest = others.map(|(&offset, _)| offset).min();
+        lowest.map_or(self.next, |lowest| lowest.min(self.next))
     }
 }
 
