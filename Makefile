@@ -59,6 +59,7 @@ bench: guests build
 	cargo bench --workspace --bench boundary --profile release
 	target/release/sandbar bench
 	target/release/sandbar bench --concurrency 1 --events 50000
+	target/release/sandbar bench pull
 
 soak: guests build
 	SANDBAR_KILLS=1000 cargo test --release --workspace --test durability kill -- --nocapture
