@@ -77,6 +77,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(routes::resume))
         .routes(routes!(shadows::put, shadows::get, shadows::delete))
         .routes(routes!(shadows::promote))
+        .routes(routes!(shadows::differences))
         .routes(routes!(dead_letters::list))
         .routes(routes!(system::status))
         .routes(routes!(system::healthz))

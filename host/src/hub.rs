@@ -38,7 +38,7 @@ mod trial;
 
 pub use calls::ContractCheck;
 pub use readings::{LaneReading, RouteStatus};
-pub use shadows::ShadowStatus;
+pub use shadows::{ShadowDifferences, ShadowStatus};
 pub use trial::{Trial, TrialRequest};
 
 /// How often retention looks.
@@ -135,7 +135,8 @@ impl Hub {
             metrics.clone(),
             tables.clone(),
         );
-        let (ripe, ripened) = tokio::sync::mpsc::unbounded_channel();
+        // Each shadow says so once, and waits until it is heard.
+        let (ripe, ripened) = tokio::sync::mpsc::channel(16);
         let shadows = Shadows::new(
             shared_log.clone(),
             engine.clone(),

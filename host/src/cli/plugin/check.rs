@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        Client, Outcome,
+        Client, Outcome, changes,
         client::Failure,
         output::say,
         paint::{Paint, Tone},
@@ -205,28 +205,7 @@ pub(super) fn show_differences(paint: Paint, differences: &[Value]) {
             );
         }
         for change in difference["outputs"].as_array().into_iter().flatten() {
-            say!("    {}", change_line(paint, change));
+            say!("    {}", changes::line(paint, change));
         }
-    }
-}
-
-fn change_line(paint: Paint, change: &Value) -> String {
-    let pointer = plain(change["pointer"].as_str().unwrap_or_default());
-    let json = |value: &Value| plain(&value.to_string());
-    match change["kind"].as_str() {
-        Some("added") => paint.text(
-            Tone::Good,
-            format!("+ {pointer}  {}", json(&change["value"])),
-        ),
-        Some("removed") => paint.text(
-            Tone::Bad,
-            format!("- {pointer}  {}", json(&change["value"])),
-        ),
-        _ => format!(
-            "{} {pointer}  {} → {}",
-            paint.text(Tone::Notice, "~"),
-            paint.text(Tone::Bad, json(&change["before"])),
-            paint.text(Tone::Good, json(&change["after"]))
-        ),
     }
 }

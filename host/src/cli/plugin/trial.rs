@@ -35,9 +35,9 @@ pub(in crate::cli) struct TryArgs {
 /// How the plugin is started.
 #[derive(Debug, Args)]
 pub(super) struct SetupArgs {
-    /// The step's config: JSON, or @FILE.
-    #[arg(long, default_value = "null")]
-    config: String,
+    /// The step's config: JSON, or @FILE; default: null.
+    #[arg(long)]
+    config: Option<String>,
     /// A target that the plugin may name; may be given several times.
     #[arg(long = "target", value_name = "TARGET")]
     targets: Vec<String>,
@@ -47,30 +47,52 @@ pub(super) struct SetupArgs {
 }
 
 impl SetupArgs {
-    fn config(&self) -> Result<Value, Failure> {
-        match self.config.strip_prefix('@') {
+    /// The config, if one is given.
+    pub(super) fn own_config(&self) -> Result<Option<Value>, Failure> {
+        let Some(given) = &self.config else {
+            return Ok(None);
+        };
+        let config = match given.strip_prefix('@') {
             Some(file) => read_json(Path::new(file)),
-            None => serde_json::from_str(&self.config)
+            None => serde_json::from_str(given)
                 .map_err(|error| Failure::Usage(format!("--config is not JSON: {error}"))),
-        }
+        };
+        config.map(Some)
+    }
+
+    fn config(&self) -> Result<Value, Failure> {
+        self.own_config().map(Option::unwrap_or_default)
     }
 
     pub(super) fn setup(&self) -> Result<Setup, Failure> {
-        let default = ["output".to_owned()];
+        let output = ["output".to_owned()];
+        self.setup_beside((Value::Null, &output, Vec::new()))
+    }
+
+    /// With the config, the targets and the grants of a step where none are given.
+    pub(super) fn setup_beside(
+        &self,
+        (config, targets, grants): (Value, &[String], Vec<String>),
+    ) -> Result<Setup, Failure> {
         let targets = if self.targets.is_empty() {
-            &default[..]
+            targets
         } else {
             &self.targets
+        };
+        let grants = if self.grants.is_empty() {
+            &grants
+        } else {
+            &self.grants
         };
         let targets = targets.iter().map(|name| {
             Name::new(name).map_err(|error| Failure::Usage(format!("--target: {error}")))
         });
-        let grants = self.grants.iter().map(|name| {
+        let grants = grants.iter().map(|name| {
             let capability = name.parse::<Capability>();
             capability.map_err(|error| Failure::Usage(format!("--grant: {error}")))
         });
         Ok(Setup {
-            config: self.config()?.to_string(),
+            config: self.own_config()?.unwrap_or(config).to_string(),
             targets: targets.collect::<Result<_, _>>()?,
             grants: grants.collect::<Result<_, _>>()?,
         })
