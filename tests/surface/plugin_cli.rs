@@ -669,3 +669,76 @@ async fn dev_spoils_no_shadow_of_somebody_else() {
     let kept = hub.get("/v1/routes/r/shadow").await.expect(200);
     assert_eq!(kept["plugin"], "mapper@2");
 }
+
+/// What reaches out of the sandbox has stand-ins here: files for look-ups, and nobody for requests.
+#[test]
+fn look_ups_are_answered_from_files_and_requests_go_nowhere() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("p.wasm"), guest("guest-reaching")).unwrap();
+    let customer = |id: &str, name: &str| {
+        let mut customer = event(id, "customer", &json!({"name": name}));
+        customer["subject"] = json!("c1");
+        customer
+    };
+    let customers = json!([customer("1", "Ada"), customer("2", "Zoë")]);
+    fs::write(folder.path().join("customers.json"), customers.to_string()).unwrap();
+    let asks = json!([
+        event("1", "t", &json!({"topic": "customers", "key": "c1"})),
+        event("2", "t", &json!({"topic": "others", "key": "c1"})),
+        event("3", "t", &json!({"url": "http://127.0.0.1:1/"})),
+    ]);
+    fs::write(folder.path().join("asks.json"), asks.to_string()).unwrap();
+
+    // A hub would take it: what it imports is the route's business.
+    let checked = in_folder(folder.path(), &["plugin", "check", "p.wasm", "--json"]).json();
+    assert_eq!(checked["imports"], json!(["log", "lookup", "http"]));
+    assert_eq!(checked["refused"], Value::Null, "{checked}");
+    assert_eq!(checked["verdicts"], json!({"reject": 6}));
+
+    let asking = ["plugin", "try", "p.wasm", "--events", "asks.json"];
+    let refused = in_folder(folder.path(), &asking);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("lookup, http"), "{refused:?}");
+    let given = [
+        "--lookup",
+        "customers=customers.json",
+        "--grant",
+        "http",
+        "--json",
+    ];
+    let tried = in_folder(folder.path(), &[&asking[..], &given].concat()).json();
+    let said = |index: usize| &tried["results"][index]["outputs"][0]["event"]["data"];
+    assert_eq!(said(0)["found"]["name"], "Zoë", "the latest: {tried}");
+    assert_eq!(said(1)["error"], "not-granted", "{tried}");
+    assert_eq!(said(2)["error"], "unreachable", "{tried}");
+}
+
+#[test]
+fn check_tells_what_was_said_and_what_a_config_is_needed_for() {
+    let guests = repository().join("target/guests");
+    let folder = TempDir::new().unwrap();
+    let events = folder.path().join("events.json");
+    let all = json!([event("1", "trap", &json!(1)), event("2", "drop", &json!(2))]);
+    fs::write(&events, all.to_string()).unwrap();
+    let arguments = ["plugin", "check", "guest-hostile.wasm", "--events"];
+    let at = [events.to_str().unwrap()];
+    let checked = in_folder(&guests, &[&arguments[..], &at].concat());
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(
+        checked.stdout.contains("1 drop, 1 fault (trap)"),
+        "{checked:?}"
+    );
+    let none = in_folder(&guests, &["plugin", "check", "jq.wasm"]);
+    assert_eq!(none.code, 1, "{none:?}");
+    assert!(none.stdout.contains("--config"), "{none:?}");
+    let trapping = [&arguments[..3], &["--config", "\"trap\""]].concat();
+    let broken = in_folder(&guests, &trapping);
+    assert_eq!(broken.code, 1, "{broken:?}");
+    assert!(
+        broken
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("    in ")),
+        "one frame a line: {broken:?}"
+    );
+}

@@ -232,7 +232,8 @@ impl Session<'_> {
         let events = self.events()?;
         build::build(&self.project)?;
         let plugin = self.runtime.plugin(&self.project.output())?;
-        let mut runner = runtime::start(&plugin, &setup)?;
+        let mut runner = runtime::start(&plugin, &setup)
+            .map_err(|error| Failure::Local(runtime::reason(&error, &setup)))?;
         let ran = runtime::run_singly(&mut runner, &events, &setup);
         let results = ran.iter().map(serde_json::to_value);
         Ok(Round {

@@ -84,11 +84,11 @@ impl<'a> Beside<'a> {
         self.config.clone().unwrap_or_else(own)
     }
 
-    /// The capabilities that the route's step grants and that need nothing behind them.
+    /// What the route's step grants, each as `--grant` takes it.
     pub(super) fn grants(&self) -> Vec<String> {
         let grants = self.document["grants"].as_array().into_iter().flatten();
         grants
-            .filter_map(|grant| grant.as_str().map(str::to_owned))
+            .map(|grant| grant.as_str().map_or(grant.to_string(), str::to_owned))
             .collect()
     }
 
