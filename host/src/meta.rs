@@ -24,6 +24,7 @@ pub mod tables {
     pub const ROUTES: &str = "routes";
     pub const SHADOWS: &str = "shadows";
     pub const CHECKPOINTS: &str = "checkpoints";
+    pub const IDEMPOTENCY: &str = "idempotency";
 }
 
 /// One change of one record.

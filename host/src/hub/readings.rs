@@ -144,6 +144,7 @@ impl Hub {
                 }
             })
             .collect();
+        self.metrics.bodies(self.bodies.taken());
         self.metrics.text(&partitions, &routes)
     }
 }
