@@ -55,6 +55,7 @@ lint:
 
 bench: guests build
 	cargo bench --workspace --bench log --profile release
+	cargo bench --workspace --bench filter --profile release
 	cargo bench --workspace --bench boundary --profile release
 	target/release/sandbar bench
 	target/release/sandbar bench --concurrency 1 --events 50000
