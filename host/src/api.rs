@@ -8,6 +8,7 @@ mod contracts;
 mod dead_letters;
 mod events;
 mod extract;
+mod idempotency;
 mod lineage;
 mod logs;
 mod plugins;
@@ -93,6 +94,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(subscriptions::resume))
         .routes(routes!(subscriptions::enable))
         .routes(routes!(subscriptions::release))
+        .routes(routes!(shadows::differences))
         .routes(routes!(dead_letters::list))
         .routes(routes!(system::status))
         .routes(routes!(system::healthz))
@@ -104,7 +106,8 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
 /// The OpenAPI document as JSON, as served and as committed in `docs/openapi.json`.
 #[must_use]
 pub fn openapi() -> String {
-    let (_, document) = described().split_for_parts();
+    let (_, mut document) = described().split_for_parts();
+    idempotency::describe(&mut document);
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
@@ -121,6 +124,10 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/", axum::routing::get(system::index))
         .fallback(refusal::not_found)
         .method_not_allowed_fallback(refusal::method_not_allowed)
+        .layer(middleware::from_fn_with_state(
+            hub.clone(),
+            idempotency::once,
+        ))
         .layer(middleware::from_fn_with_state(
             hub.clone(),
             system::count_request,

@@ -35,8 +35,8 @@ mod topics;
 pub use channels::{Activation, Because, Channel, Moved};
 pub use contracts::{BoundContract, compile};
 pub use documents::{
-    Dedupe, Durability, Retention, RetryPolicy, RouteDocument, Start, StepDocument, StepLimits,
-    TopicDocument,
+    Dedupe, Durability, Quota, Retention, RetryPolicy, RouteDocument, Start, StepDocument,
+    StepLimits, TopicDocument,
 };
 pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
 pub use plugins::{PluginRecord, RegisteredPlugin};
@@ -188,7 +188,7 @@ impl State {
 }
 
 /// What a caller is told of an error of meta.
-fn storage(error: meta::Error) -> Problem {
+pub(crate) fn storage(error: meta::Error) -> Problem {
     match error {
         meta::Error::Full { .. } => {
             Problem::new(Code::StorageFull, error.to_string()).retry_after(5)

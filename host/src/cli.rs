@@ -2,6 +2,7 @@
 //! of the hub's insides; `plugin` also runs plugins here, with the runtime that the hub has.
 
 mod apply;
+mod changes;
 mod channels;
 mod client;
 mod contracts;

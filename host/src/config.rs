@@ -32,6 +32,8 @@ pub struct Api {
     pub max_body_bytes: usize,
     /// The largest plugin, in bytes.
     pub max_plugin_bytes: usize,
+    /// The bodies of all requests that are in the hub at once, in bytes.
+    pub max_inflight_bytes: usize,
 }
 
 impl Default for Api {
@@ -39,6 +41,7 @@ impl Default for Api {
         Self {
             max_body_bytes: 32 * 1024 * 1024,
             max_plugin_bytes: 64 * 1024 * 1024,
+            max_inflight_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -66,8 +69,16 @@ impl Config {
     }
 
     /// # Errors
-    /// When the address is reachable from other machines and that was not allowed.
+    /// When the address is reachable from other machines and that was not allowed, or a limit could
+    /// never be kept.
     pub fn check(&self) -> Result<(), String> {
+        let one = self.api.max_body_bytes.max(self.api.max_plugin_bytes);
+        if self.api.max_inflight_bytes < one {
+            return Err(format!(
+                "--max-inflight-bytes {} has no room for a single body of {one} bytes; give at least that",
+                self.api.max_inflight_bytes
+            ));
+        }
         if self.listen.ip().is_loopback() || self.allow_open {
             return Ok(());
         }

@@ -20,7 +20,8 @@ use crate::{
     catalog::{Catalog, DEAD_LETTERS},
     config::Config,
     deliver::{Reader, Subscriptions},
-    ingest::Publisher,
+    idempotency::Idempotency,
+    ingest::{Publisher, Room},
     meta,
     metrics::Metrics,
     problem::Problem,
@@ -39,11 +40,14 @@ mod trial;
 
 pub use calls::ContractCheck;
 pub use readings::{LaneReading, RouteStatus};
-pub use shadows::ShadowStatus;
+pub use shadows::{ShadowDifferences, ShadowStatus};
 pub use trial::{Trial, TrialRequest};
 
 /// How often retention looks.
 const RETENTION_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a body waits for room among those of other requests.
+const WAIT_FOR_BODIES: Duration = Duration::from_secs(5);
 
 /// A hub that is up.
 #[derive(Debug)]
@@ -51,10 +55,13 @@ pub struct Hub {
     pub config: Config,
     pub catalog: Arc<Catalog>,
     pub publisher: Publisher,
+    /// For the bodies of requests.
+    pub bodies: Room,
     pub processor: Processor,
     pub shadows: Shadows,
     pub reader: Reader,
     pub subscriptions: Arc<Subscriptions>,
+    pub idempotency: Arc<Idempotency>,
     pub engine: Engine,
     pub metrics: Arc<Metrics>,
     pub log: Arc<Embedded>,
@@ -102,6 +109,7 @@ impl Hub {
             .map_err(|error| format!("cannot open the log: {error}"))?;
         let log = Arc::new(log);
         let shared_log: Arc<dyn Log> = log.clone();
+        let idempotency = Idempotency::open(store.clone(), crate::clock::now())?;
         let engine = Engine::new(EngineOptions {
             artifacts: Some(config.plugin_folder().join("compiled")),
             worker_threads: config.worker_threads,
@@ -141,7 +149,8 @@ impl Hub {
             metrics.clone(),
             tables.clone(),
         );
-        let (ripe, ripened) = tokio::sync::mpsc::unbounded_channel();
+        // Each shadow says so once, and waits until it is heard.
+        let (ripe, ripened) = tokio::sync::mpsc::channel(16);
         let shadows = Shadows::new(
             shared_log.clone(),
             engine.clone(),
@@ -158,6 +167,12 @@ impl Hub {
         }
         let hub = Arc::new(Self {
             reader: Reader::new(shared_log),
+            bodies: Room::new(
+                config.api.max_inflight_bytes,
+                WAIT_FOR_BODIES,
+                "the hub has its hands full of other requests",
+            ),
+            idempotency: Arc::new(idempotency),
             stopping: CancellationToken::new(),
             started: crate::clock::now(),
             tasks: TaskTracker::new(),

@@ -6,7 +6,9 @@ mod check;
 pub mod cloudevents;
 pub mod dedupe;
 mod publish;
+mod quota;
 mod recent;
+mod room;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use sandbar_log::{Append, Appended, Log};
 
 pub use check::{Checked, Rejected, check};
 pub use publish::{Accepted, Handling, Published, Publisher};
+pub use room::{Room, Taken};
 
 /// Appends, and waits without blocking a thread.
 pub(crate) async fn append(

@@ -7,6 +7,7 @@ pub mod process;
 pub mod shadow;
 
 pub mod catalog;
+pub mod idempotency;
 pub mod meta;
 
 pub mod api;

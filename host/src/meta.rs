@@ -29,6 +29,7 @@ pub mod tables {
     pub const POSITIONS: &str = "positions";
     /// Who set which subscription to where, and why.
     pub const RESETS: &str = "resets";
+    pub const IDEMPOTENCY: &str = "idempotency";
 }
 
 /// One change of one record.

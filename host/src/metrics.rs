@@ -107,6 +107,7 @@ pub struct Metrics {
     publish_seconds: Family<TopicLabel, Histogram>,
     turn_seconds: Family<RouteLabel, Histogram>,
     requests: Family<RequestLabels, Counter>,
+    bodies: Gauge,
     tail: Family<PartitionLabels, Gauge>,
     earliest: Family<PartitionLabels, Gauge>,
     bytes: Family<PartitionLabels, Gauge>,
@@ -143,6 +144,7 @@ impl Default for Metrics {
             publish_seconds: Family::new_with_constructor(latency),
             turn_seconds: Family::new_with_constructor(latency),
             requests: Family::default(),
+            bodies: Gauge::default(),
             tail: Family::default(),
             earliest: Family::default(),
             bytes: Family::default(),
@@ -202,6 +204,12 @@ impl Metrics {
             "http_requests",
             "Requests by method, path template and status",
             self.requests.clone(),
+        );
+        registry.register_with_unit(
+            "http_bodies_in_flight",
+            "Bodies of the requests at work",
+            Unit::Bytes,
+            self.bodies.clone(),
         );
         registry.register(
             "partition_tail",
@@ -311,6 +319,11 @@ impl Metrics {
             status,
         };
         self.requests.get_or_create(&labels).inc();
+    }
+
+    /// The bytes of all bodies that are in the hub.
+    pub fn bodies(&self, bytes: usize) {
+        self.bodies.set(signed(bytes as u64));
     }
 
     /// The text of a scrape, with the readings of the moment.

@@ -127,6 +127,11 @@ codes! {
     LogStopped "log-stopped" 503 "The partition cannot be written" "Nothing was stored. See the detail; 'sandbar log verify' and 'sandbar log repair' handle damage, a restart handles a failed sync.";
     Stopping "stopping" 503 "The hub is shutting down" "Nothing was stored. Send again when it is back.";
     Busy "busy" 503 "The hub has too much to do" "Nothing was stored. Send again after the time in Retry-After.";
+    QuotaExceeded "quota-exceeded" 429 "The topic takes no more for now" "Nothing was stored. Send again after the time in Retry-After, or raise the topic's 'quota'.";
+    IdempotencyKeyMalformed "idempotency-key-malformed" 400 "The Idempotency-Key cannot be read" "Send one key: 1 to 255 visible ASCII characters, in double quotes or without.";
+    IdempotencyKeyReused "idempotency-key-reused" 422 "The Idempotency-Key belongs to another request" "Nothing was done. Give each request a key of its own; send it again only with the very same request.";
+    IdempotencyKeyInUse "idempotency-key-in-use" 409 "The first request with this Idempotency-Key is at work" "Send it again after the time in Retry-After; the answer will be that of the first.";
+    IdempotencyOutcomeUnknown "idempotency-outcome-unknown" 409 "It is not known whether this was done" "See whether what you asked for is there. If it is not, ask again with another key.";
     PartitionsFixed "partitions-fixed" 409 "The number of partitions cannot be changed" "Order per key depends on it. Make another topic with the number you want and a route that copies into it.";
     TopicInUse "topic-in-use" 409 "The topic is in use" "Delete the routes and subscriptions that the detail names first, or take the topic out of them.";
     ContractInUse "contract-in-use" 409 "The contract version is in use" "Bind the topics that the detail names to another version first.";

@@ -6,6 +6,7 @@
 //! never waits for its shadow. It knows the log and the pipelines of `process`, and no HTTP.
 
 mod compare;
+mod recent;
 mod report;
 mod task;
 
@@ -28,7 +29,7 @@ use crate::{
     process::{Control, GuestLogs, Tables},
 };
 
-pub use report::{Promotion, ShadowReport, ShadowState};
+pub use report::{Example, Promotion, ShadowReport, ShadowState};
 
 use report::Progress;
 use task::Task;
@@ -42,7 +43,7 @@ struct Shared {
     tables: Arc<Tables>,
     guest_logs: Arc<GuestLogs>,
     /// Told of routes whose candidate is to take over.
-    ripe: mpsc::UnboundedSender<Name>,
+    ripe: mpsc::Sender<Name>,
 }
 
 /// All shadows at work.
@@ -55,6 +56,8 @@ pub struct Shadows {
 #[derive(Debug)]
 struct Running {
     progress: Arc<Mutex<Progress>>,
+    /// Closed once nothing more is compared.
+    told: watch::Receiver<()>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -68,7 +71,7 @@ impl Shadows {
         catalog: Arc<Catalog>,
         tables: Arc<Tables>,
         guest_logs: Arc<GuestLogs>,
-        ripe: mpsc::UnboundedSender<Name>,
+        ripe: mpsc::Sender<Name>,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -105,6 +108,7 @@ impl Shadows {
         let over = progress.report.state.is_over();
         let progress = Arc::new(Mutex::new(progress));
         let stop = CancellationToken::new();
+        let (tell, told) = watch::channel(());
         let task = Task {
             shared: self.shared.clone(),
             name: name.clone(),
@@ -112,6 +116,7 @@ impl Shadows {
             route,
             progress: progress.clone(),
             stop: stop.clone(),
+            told: tell,
         };
         let task = if over {
             tokio::spawn(async {})
@@ -120,6 +125,7 @@ impl Shadows {
         };
         let running = Running {
             progress,
+            told,
             stop,
             task,
         };
@@ -165,6 +171,18 @@ impl Shadows {
         )
     }
 
+    /// What follows a shadow from now on.
+    #[must_use]
+    pub fn follow(&self, name: &Name) -> Option<Follower> {
+        let running = self.running();
+        let running = running.get(name)?;
+        Some(Follower {
+            progress: running.progress.clone(),
+            told: running.told.clone(),
+            stop: running.stop.clone(),
+        })
+    }
+
     /// Stops a shadow after the events that it is at.
     pub async fn stop(&self, name: &Name) {
         let running = self.running().remove(name);
@@ -195,6 +213,7 @@ impl Shadows {
         kept.await.map_err(|error| error.to_string())??;
         let ended = Running {
             progress,
+            told: watch::channel(()).1,
             stop: CancellationToken::new(),
             task: tokio::spawn(async {}),
         };
@@ -208,6 +227,36 @@ impl Shadows {
         for (name, running) in all {
             running.end(&name).await;
         }
+    }
+}
+
+/// Reads what one shadow finds as it finds it.
+#[derive(Debug)]
+pub struct Follower {
+    progress: Arc<Mutex<Progress>>,
+    told: watch::Receiver<()>,
+    stop: CancellationToken,
+}
+
+impl Follower {
+    /// The report, and the latest events that differ of those compared after the first `compared`.
+    #[must_use]
+    pub fn read(&mut self, compared: u64) -> (ShadowReport, Vec<Example>) {
+        self.told.mark_unchanged();
+        let progress = self.progress.lock();
+        let progress = progress.unwrap_or_else(PoisonError::into_inner);
+        (progress.report.clone(), progress.recent.since(compared))
+    }
+
+    /// Waits until the report has changed since it was read; false when it will not any more.
+    pub async fn changed(&mut self) -> bool {
+        self.told.changed().await.is_ok()
+    }
+
+    /// Whether the shadow was stopped, or another has taken its place.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.stop.is_cancelled()
     }
 }
 

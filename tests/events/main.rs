@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod contracts;
+mod idempotency;
+mod limits;
 mod publish;
 mod read;
 mod refused;

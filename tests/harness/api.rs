@@ -18,6 +18,17 @@ impl Hub {
         }
     }
 
+    /// The same, on its own feet: the hub may be restarted meanwhile.
+    pub fn send_owned(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> impl Future<Output = Answer> + use<> {
+        async move {
+            let response = request.send().await.expect("an answer");
+            Answer::read(response).await.expect("a whole answer")
+        }
+    }
+
     /// # Errors
     /// When no whole answer comes.
     pub async fn try_send(

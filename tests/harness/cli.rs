@@ -10,6 +10,15 @@ use serde_json::Value;
 
 use crate::{Hub, binary, repository};
 
+/// The search path, and behind it the compilers that `examples/languages/setup.sh` installed.
+#[must_use]
+pub fn path_with_toolchains() -> std::ffi::OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":");
+    path.push(repository().join(".build/languages/venv/bin"));
+    path
+}
+
 /// What a command did.
 #[derive(Clone, Debug)]
 pub struct Ran {
@@ -47,7 +56,8 @@ impl Ran {
             .args(["-c", SCRIPT, "bash"])
             .args([&repository(), folder, &binary()])
             .args(arguments)
-            .env("CARGO_TARGET_DIR", repository().join("target/templates"));
+            .env("CARGO_TARGET_DIR", repository().join("target/templates"))
+            .env("PATH", path_with_toolchains());
         Self::of(&mut command, "")
     }
 

@@ -10,7 +10,7 @@ mod guests;
 mod process;
 
 pub use answer::{Answer, assert_problem};
-pub use cli::Ran;
+pub use cli::{Ran, path_with_toolchains};
 pub use events::{Publish, event, json_event};
 pub use guests::{guest, variant};
 pub use process::{Hub, Options, binary, repository, run_to_failure};

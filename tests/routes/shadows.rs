@@ -249,3 +249,39 @@ async fn what_is_wrong_with_a_shadow_is_said() {
         204
     );
 }
+
+/// Who follows hears of each event that differs once, waits where there is nothing, and is told when
+/// the shadow is gone.
+#[tokio::test]
+async fn differences_are_followed_as_events_come() {
+    let hub = hub("mapper@1").await;
+    let document = json!({"plugin": "mapper@2", "config": {"stamp": "other"}});
+    let _ = hub.put(SHADOW, document).await.expect(201);
+    let at = |after: u64, wait: u64| format!("{SHADOW}/differences?after={after}&wait={wait}");
+    let nothing = hub.get(&at(0, 0)).await.expect(200);
+    assert_eq!(
+        (&nothing["compared"], &nothing["differences"]),
+        (&json!(0), &json!([]))
+    );
+    for number in 0..3_u64 {
+        let id = number.to_string();
+        let path = at(number, 60);
+        let waiting = hub.get(&path);
+        let event = [event(&id, json!({"n": number}))];
+        let publishing = hub.accepted("in", &event);
+        let (told, _) = tokio::join!(waiting, publishing);
+        let told = told.expect(200);
+        assert_eq!(told["compared"], number + 1, "{told}");
+        assert_eq!(told["plugin"], "mapper@2");
+        let differences = told["differences"].as_array().unwrap();
+        assert_eq!(differences.len(), 1, "{told}");
+        assert_eq!(differences[0]["id"], *id);
+    }
+    let path = at(3, 60);
+    let (gone, _) = tokio::join!(hub.get(&path), hub.delete(SHADOW));
+    assert_problem(&gone, 404, "unknown-shadow");
+    for bad in ["wait=61", "after=-1", "limit=1"] {
+        let refused = hub.get(&format!("{SHADOW}/differences?{bad}")).await;
+        assert_problem(&refused, 400, "malformed-request");
+    }
+}

@@ -8,7 +8,7 @@ use std::{
     sync::mpsc,
 };
 
-use sandbar_tests::{Hub, Ran, WATCHDOG, binary, guest, repository};
+use sandbar_tests::{Hub, Ran, WATCHDOG, binary, guest, path_with_toolchains, repository};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -76,7 +76,8 @@ fn own_test(folder: &Path) {
         Command::new("sh")
             .current_dir(folder)
             .args(["-c", command])
-            .env("CARGO_TARGET_DIR", repository().join("target/templates")),
+            .env("CARGO_TARGET_DIR", repository().join("target/templates"))
+            .env("PATH", path_with_toolchains()),
         "",
     );
     assert_eq!(tested.code, 0, "{command}: {tested:?}");
@@ -155,6 +156,47 @@ fn assemblyscript() {
 #[test]
 fn python() {
     let _ = the_whole_way("python");
+}
+
+#[test]
+fn go() {
+    let _ = the_whole_way("go");
+}
+
+#[test]
+fn c() {
+    let _ = the_whole_way("c");
+}
+
+/// With a shell and nothing else on the search path, each says what to install, and builds nothing.
+#[test]
+fn a_template_without_its_tools_says_what_to_install() {
+    let bare = TempDir::new().unwrap();
+    let shell = ["/bin/sh", "/usr/bin/sh"];
+    let shell = shell.iter().find(|path| Path::new(path).exists()).unwrap();
+    std::os::unix::fs::symlink(shell, bare.path().join("sh")).unwrap();
+    for (language, install) in [
+        ("rust", "rustup"),
+        ("javascript", "https://nodejs.org"),
+        ("typescript", "https://nodejs.org"),
+        ("assemblyscript", "https://nodejs.org"),
+        ("python", "https://www.python.org"),
+        ("go", "https://go.dev"),
+        ("c", "https://ziglang.org"),
+    ] {
+        let made = project("bare", language);
+        let folder = made.path().join("bare");
+        let refused = Ran::of(
+            Command::new(binary())
+                .current_dir(&folder)
+                .args(["plugin", "build"])
+                .env("PATH", bare.path()),
+            "",
+        );
+        assert_eq!(refused.code, 7, "{language}: {refused:?}");
+        assert!(refused.stderr.contains(install), "{language}: {refused:?}");
+        assert!(!folder.join("build/plugin.wasm").exists());
+    }
 }
 
 #[tokio::test]
@@ -429,25 +471,8 @@ async fn dev_builds_at_every_change_and_shows_what_differs() {
     let order = json!({"number": 1, "customer": {"name": "Ada", "city": "Husum"}, "lines": [{"article": "rope", "pieces": 2, "cents": 1850}]});
     let events = json!([event("1", "order", &order)]).to_string();
     fs::write(folder.path().join("events.json"), events).unwrap();
-    let mut child = Command::new(binary())
-        .current_dir(folder.path())
-        .args(["plugin", "dev", "--push", "--json", "--url", hub.url()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (sender, lines) = mpsc::channel();
-    let stdout = BufReader::new(child.stdout.take().unwrap());
-    std::thread::spawn(move || {
-        for line in stdout.lines().map_while(Result::ok) {
-            let _ = sender.send(line);
-        }
-    });
-    let next = || -> Value {
-        let line = lines.recv_timeout(WATCHDOG).expect("dev says something");
-        serde_json::from_str(&line).unwrap()
-    };
+    let dev = Dev::start(folder.path(), &hub, &["--push"]);
+    let next = || dev.next();
 
     let first = next();
     assert_eq!(
@@ -485,12 +510,235 @@ async fn dev_builds_at_every_change_and_shows_what_differs() {
         "{third}"
     );
 
-    let pid = child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    assert!(sent.success());
+    dev.stop();
+}
+
+/// `sandbar plugin dev` and what it tells, one JSON line after the other.
+struct Dev {
+    child: std::process::Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Dev {
+    fn start(folder: &Path, hub: &Hub, arguments: &[&str]) -> Self {
+        let mut child = Command::new(binary())
+            .current_dir(folder)
+            .args(["plugin", "dev", "--json", "--url", hub.url()])
+            .args(arguments)
+            .env("XDG_CACHE_HOME", repository().join("target/cache"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    fn next(&self) -> Value {
+        let line = self.lines.recv_timeout(WATCHDOG);
+        serde_json::from_str(&line.expect("dev says something")).unwrap()
+    }
+
+    /// Ctrl-C; it must end cleanly.
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// The versions of `copied` that the hub has.
+async fn versions(hub: &Hub) -> Vec<String> {
+    let listed = hub.get("/v1/plugins").await.expect(200);
+    let all = listed["plugins"].as_array().unwrap().iter();
+    let mine = all.filter(|plugin| plugin["name"] == "copied");
+    mine.map(|plugin| plugin["version"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn dev_beside_a_route_shows_what_differs_on_live_events_and_leaves_nothing() {
+    let hub = Hub::start().await;
+    for topic in ["in", "out"] {
+        hub.topic(topic, json!({})).await;
+    }
+    let folder = TempDir::new().unwrap();
+    copying(folder.path(), &guest("guest-orders-columns"));
+    let at = folder.path().to_str().unwrap();
+    assert_eq!(in_folder(folder.path(), &["plugin", "build"]).code, 0);
+    assert_eq!(hub.sandbar(&["plugin", "push", at]).code, 0);
+    let route = json!({"from": "in", "to": ["out"], "steps": [{"plugin": "copied@1.2.3"}]});
+    hub.route("r", route).await;
+    let order = |id: &str| {
+        let order = json!({"number": 1, "customer": {"name": "Ada", "city": "Husum"}, "lines": [{"article": "rope", "pieces": 2, "cents": 1850}]});
+        event(id, "order", &order)
+    };
+    let events = json!([order("1")]).to_string();
+    fs::write(folder.path().join("events.json"), events).unwrap();
+
+    let dev = Dev::start(folder.path(), &hub, &["--route", "r"]);
+    let first = dev.next();
+    assert_eq!(first["pushed"], "copied@1.2.3-dev.1", "{first}");
     assert_eq!(
-        child.wait().unwrap().code(),
-        Some(0),
-        "Ctrl-C ends it cleanly"
+        first["results"][0]["outputs"][0]["target"], "out",
+        "the route's own targets: {first}"
+    );
+    hub.accepted("in", &[order("a")]).await;
+    let same = &dev.next()["shadow"];
+    assert_eq!(
+        (&same["plugin"], &same["same"], &same["differences"]),
+        (&json!("copied@1.2.3-dev.1"), &json!(1), &json!([])),
+        "{same}"
+    );
+
+    // The mapper passes events unchanged.
+    fs::write(folder.path().join("src/plugin.wasm"), guest("guest-mapper")).unwrap();
+    let second = dev.next();
+    assert_eq!(second["pushed"], "copied@1.2.3-dev.2", "{second}");
+    assert_eq!(versions(&hub).await, ["1.2.3", "1.2.3-dev.2"]);
+    hub.accepted("in", &[order("b")]).await;
+    let news = dev.next();
+    let news = &news["shadow"];
+    assert_eq!(
+        (&news["compared"], &news["differing"], &news["forgotten"]),
+        (&json!(1), &json!(1), &json!(0)),
+        "{news}"
+    );
+    let difference = &news["differences"][0];
+    assert_eq!(difference["id"], "b");
+    let changes = difference["changes"].as_array().unwrap();
+    assert!(
+        changes
+            .iter()
+            .any(|change| change["pointer"] == "/outputs/0/event/type"),
+        "{news}"
+    );
+    hub.accepted("in", &[order("c")]).await;
+    let news = dev.next();
+    assert_eq!(
+        news["shadow"]["differences"].as_array().map(Vec::len),
+        Some(1),
+        "only what is new: {news}"
+    );
+    assert_eq!(news["shadow"]["differences"][0]["id"], "c");
+
+    dev.stop();
+    assert_eq!(hub.get("/v1/routes/r/shadow").await.status, 404);
+    assert_eq!(versions(&hub).await, ["1.2.3"]);
+    hub.settled("r").await;
+    assert_eq!(hub.stored("out").await, 3, "what the route itself gave out");
+}
+
+#[tokio::test]
+async fn dev_spoils_no_shadow_of_somebody_else() {
+    let hub = Hub::start().await;
+    for topic in ["in", "out"] {
+        hub.topic(topic, json!({})).await;
+    }
+    hub.mapper().await;
+    let _ = hub
+        .upload("mapper", "2", guest("guest-mapper"))
+        .await
+        .expect(201);
+    let route = json!({"from": "in", "to": ["out"], "steps": [{"plugin": "mapper@1"}]});
+    hub.route("r", route).await;
+    let shadow = json!({"plugin": "mapper@2"});
+    let _ = hub.put("/v1/routes/r/shadow", shadow).await.expect(201);
+    let folder = TempDir::new().unwrap();
+    copying(folder.path(), &guest("guest-mapper"));
+    let at = folder.path().to_str().unwrap();
+    for (arguments, code, told) in [
+        (&["--route", "r"][..], 1, "sandbar shadow stop r"),
+        (&["--route", "nowhere"], 4, "nowhere"),
+        (&["--route", "r", "--step", "3"], 2, "1 steps"),
+        (&["--route", "r", "--push"], 2, "--push"),
+    ] {
+        let all = [&["plugin", "dev", at], arguments].concat();
+        let refused = hub.sandbar(&all);
+        assert_eq!(refused.code, code, "{refused:?}");
+        assert!(refused.stderr.contains(told), "{refused:?}");
+    }
+    let kept = hub.get("/v1/routes/r/shadow").await.expect(200);
+    assert_eq!(kept["plugin"], "mapper@2");
+}
+
+/// What reaches out of the sandbox has stand-ins here: files for look-ups, and nobody for requests.
+#[test]
+fn look_ups_are_answered_from_files_and_requests_go_nowhere() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("p.wasm"), guest("guest-reaching")).unwrap();
+    let customer = |id: &str, name: &str| {
+        let mut customer = event(id, "customer", &json!({"name": name}));
+        customer["subject"] = json!("c1");
+        customer
+    };
+    let customers = json!([customer("1", "Ada"), customer("2", "Zoë")]);
+    fs::write(folder.path().join("customers.json"), customers.to_string()).unwrap();
+    let asks = json!([
+        event("1", "t", &json!({"topic": "customers", "key": "c1"})),
+        event("2", "t", &json!({"topic": "others", "key": "c1"})),
+        event("3", "t", &json!({"url": "http://127.0.0.1:1/"})),
+    ]);
+    fs::write(folder.path().join("asks.json"), asks.to_string()).unwrap();
+
+    // A hub would take it: what it imports is the route's business.
+    let checked = in_folder(folder.path(), &["plugin", "check", "p.wasm", "--json"]).json();
+    assert_eq!(checked["imports"], json!(["log", "lookup", "http"]));
+    assert_eq!(checked["refused"], Value::Null, "{checked}");
+    assert_eq!(checked["verdicts"], json!({"reject": 6}));
+
+    let asking = ["plugin", "try", "p.wasm", "--events", "asks.json"];
+    let refused = in_folder(folder.path(), &asking);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("lookup, http"), "{refused:?}");
+    let given = [
+        "--lookup",
+        "customers=customers.json",
+        "--grant",
+        "http",
+        "--json",
+    ];
+    let tried = in_folder(folder.path(), &[&asking[..], &given].concat()).json();
+    let said = |index: usize| &tried["results"][index]["outputs"][0]["event"]["data"];
+    assert_eq!(said(0)["found"]["name"], "Zoë", "the latest: {tried}");
+    assert_eq!(said(1)["error"], "not-granted", "{tried}");
+    assert_eq!(said(2)["error"], "unreachable", "{tried}");
+}
+
+#[test]
+fn check_tells_what_was_said_and_what_a_config_is_needed_for() {
+    let guests = repository().join("target/guests");
+    let folder = TempDir::new().unwrap();
+    let events = folder.path().join("events.json");
+    let all = json!([event("1", "trap", &json!(1)), event("2", "drop", &json!(2))]);
+    fs::write(&events, all.to_string()).unwrap();
+    let arguments = ["plugin", "check", "guest-hostile.wasm", "--events"];
+    let at = [events.to_str().unwrap()];
+    let checked = in_folder(&guests, &[&arguments[..], &at].concat());
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(
+        checked.stdout.contains("1 drop, 1 fault (trap)"),
+        "{checked:?}"
+    );
+    let none = in_folder(&guests, &["plugin", "check", "jq.wasm"]);
+    assert_eq!(none.code, 1, "{none:?}");
+    assert!(none.stdout.contains("--config"), "{none:?}");
+    let trapping = [&arguments[..3], &["--config", "\"trap\""]].concat();
+    let broken = in_folder(&guests, &trapping);
+    assert_eq!(broken.code, 1, "{broken:?}");
+    assert!(
+        broken
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("    in ")),
+        "one frame a line: {broken:?}"
     );
 }

@@ -144,17 +144,10 @@ pub(super) async fn read(
             "limit={limit} is not within 1 to {MOST_EVENTS}"
         )));
     }
-    let wait = query.wait.unwrap_or(0.0);
-    if !(0.0..=LONGEST_WAIT).contains(&wait) {
-        return Err(malformed(format!(
-            "wait={wait} is not within 0 to {LONGEST_WAIT} seconds"
-        )));
-    }
+    let wait = wait_of(query.wait)?;
     let partition = PartitionId::new(topic.name.clone(), query.partition.unwrap_or(0));
     check_partition(&topic, partition.partition)?;
-    let reading = hub
-        .reader
-        .page(&partition, start, limit, Duration::from_secs_f64(wait));
+    let reading = hub.reader.page(&partition, start, limit, wait);
     let page = tokio::select! {
         page = reading => page?,
         () = hub.stopping.cancelled() => {
@@ -168,6 +161,17 @@ pub(super) async fn read(
         (HeaderName::from_static("sandbar-next-offset"), next),
     ];
     Ok((names, page.body).into_response())
+}
+
+/// What a `wait` in a query means.
+pub(super) fn wait_of(seconds: Option<f64>) -> Result<Duration, Problem> {
+    let seconds = seconds.unwrap_or(0.0);
+    if !(0.0..=LONGEST_WAIT).contains(&seconds) {
+        return Err(malformed(format!(
+            "wait={seconds} is not within 0 to {LONGEST_WAIT} seconds"
+        )));
+    }
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 impl ReadQuery {

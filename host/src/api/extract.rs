@@ -12,49 +12,112 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     hub::Hub,
+    ingest::{Room, Taken},
     problem::{Code, Place, Problem},
 };
 
 /// A whole body; refusals are problems.
+#[derive(Clone)]
 pub(super) struct Body(pub Bytes);
 
 impl FromRequest<Arc<Hub>> for Body {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, hub: &Arc<Hub>) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, hub: &Arc<Hub>) -> Result<Self, Problem> {
+        // A layer may have read it already.
+        if let Some(body) = request.extensions_mut().remove::<Self>() {
+            return Ok(body);
+        }
         let limits = hub.config.api;
         let limit = match request.headers().get(header::CONTENT_TYPE) {
             Some(value) if value == "application/wasm" => limits.max_plugin_bytes,
             _ => limits.max_body_bytes,
         };
-        collect(request, limit).await.map(Self)
+        collect(request, limit, &hub.bodies).await.map(Self)
     }
 }
 
 /// How much of a body that is too large is read and thrown away, in bytes: a client that is still
 /// sending would see a broken connection instead of the answer.
 const DRAINED: usize = 64 * 1024 * 1024;
+/// So much of a body counts as part of its connection: small calls always come through.
+const UNCOUNTED: usize = 8 * 1024;
+/// Room is taken in steps of so many bytes.
+const STEP: usize = 64 * 1024;
 
-async fn collect(request: Request, limit: usize) -> Result<Bytes, Problem> {
+/// A body as it comes in. The room that it takes is given back with the last piece of its bytes.
+struct Incoming {
+    whole: BytesMut,
+    room: Option<Taken>,
+    /// Bytes that there is room for.
+    counted: usize,
+}
+
+impl Incoming {
+    async fn add(&mut self, chunk: &[u8], bodies: &Room) -> Result<(), Problem> {
+        let wanted = self.whole.len() + chunk.len();
+        if wanted > self.counted {
+            let more = (wanted - self.counted).next_multiple_of(STEP);
+            let taken = bodies.take(more).await?;
+            match &mut self.room {
+                Some(room) => room.merge(taken),
+                None => self.room = Some(taken),
+            }
+            self.counted += more;
+        }
+        self.whole.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn finish(self) -> Bytes {
+        /// The bytes and their room.
+        struct Held(
+            Bytes,
+            #[expect(dead_code, reason = "held while the bytes are")] Taken,
+        );
+        impl AsRef<[u8]> for Held {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let bytes = self.whole.freeze();
+        match self.room {
+            Some(room) => Bytes::from_owner(Held(bytes, room)),
+            None => bytes,
+        }
+    }
+}
+
+async fn collect(request: Request, limit: usize, bodies: &Room) -> Result<Bytes, Problem> {
     let mut chunks = request.into_body().into_data_stream();
-    let mut whole = BytesMut::new();
+    let mut incoming = Incoming {
+        whole: BytesMut::new(),
+        room: None,
+        counted: UNCOUNTED,
+    };
     let mut size = 0;
+    let mut busy = None;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| unreadable(&error))?;
         size += chunk.len();
-        if size <= limit {
-            whole.extend_from_slice(&chunk);
-        } else if size <= limit.saturating_add(DRAINED) {
-            whole = BytesMut::new();
-        } else {
+        if size <= limit && busy.is_none() {
+            busy = incoming.add(&chunk, bodies).await.err();
+        } else if size > limit.saturating_add(DRAINED) {
             break;
         }
+        if busy.is_some() || size > limit {
+            incoming.whole = BytesMut::new();
+            incoming.room = None;
+        }
     }
-    if size <= limit {
-        return Ok(whole.freeze());
+    if size > limit {
+        let detail = format!("the body has more than {limit} bytes, after decompression");
+        return Err(Problem::new(Code::BodyTooLarge, detail));
     }
-    let detail = format!("the body has more than {limit} bytes, after decompression");
-    Err(Problem::new(Code::BodyTooLarge, detail))
+    match busy {
+        Some(problem) => Err(problem),
+        None => Ok(incoming.finish()),
+    }
 }
 
 fn unreadable(error: &axum::Error) -> Problem {

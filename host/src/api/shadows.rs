@@ -6,10 +6,20 @@ use axum::{
     http::StatusCode,
 };
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::{Caller, Shared, extract::Json, refusal::ProblemDocument, topics::status};
-use crate::{catalog::ShadowDocument, hub::ShadowStatus, problem::Problem};
+use super::{
+    Caller, Shared,
+    events::wait_of,
+    extract::{Json, Params},
+    refusal::ProblemDocument,
+    topics::status,
+};
+use crate::{
+    catalog::ShadowDocument,
+    hub::{ShadowDifferences, ShadowStatus},
+    problem::Problem,
+};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +61,36 @@ pub(super) async fn get(
     Path(route): Path<String>,
 ) -> Result<Answer<ShadowStatus>, Problem> {
     hub.shadow(&route).map(Answer)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DifferencesQuery {
+    /// The `compared` of the answer before; default 0.
+    after: Option<u64>,
+    /// Seconds to wait for something to tell; up to 60, fractions allowed.
+    wait: Option<f64>,
+}
+
+/// Which events differ, as they are compared: call again with `after`.
+#[utoipa::path(get, path = "/v1/routes/{route}/shadow/differences", tag = "routes", operation_id = "shadow_differences",
+    params(("route" = String, Path), DifferencesQuery),
+    responses(
+        (status = 200, body = ShadowDifferences),
+        (status = 400, description = "malformed-request", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "unknown-route, unknown-shadow", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "stopping", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn differences(
+    State(hub): Shared,
+    Path(route): Path<String>,
+    Params(query): Params<DifferencesQuery>,
+) -> Result<Answer<ShadowDifferences>, Problem> {
+    let wait = wait_of(query.wait)?;
+    hub.shadow_differences(&route, query.after.unwrap_or(0), wait)
+        .await
+        .map(Answer)
 }
 
 /// Ends the comparison and forgets its report.

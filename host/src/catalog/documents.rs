@@ -1,7 +1,7 @@
 //! The documents in which users say what there is: topics and routes, as in the API and in
 //! `sandbar.yaml`. Unknown fields are refused everywhere.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use sandbar_plugin::Limits;
 use sandbar_types::Name;
@@ -51,6 +51,44 @@ impl Default for Dedupe {
     }
 }
 
+/// How much may be published into a topic; at least one of the two rates. What goes over it is answered
+/// 429. What routes write is not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Of all partitions together, repeats included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_per_second: Option<u64>,
+    /// Data and attributes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// After a pause what comes in so many seconds may come at once: 1 to 3600. A batch that is larger
+    /// passes when nothing is owed, and is paid for by the pause after it.
+    #[serde(default = "one_second")]
+    pub burst_seconds: u32,
+}
+
+fn one_second() -> u32 {
+    1
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rates = [
+            (self.events_per_second, "events"),
+            (self.bytes_per_second, "bytes"),
+        ];
+        let known = rates
+            .iter()
+            .filter_map(|(rate, unit)| Some(((*rate)?, unit)));
+        for (index, (rate, unit)) in known.enumerate() {
+            let and = if index > 0 { " and " } else { "" };
+            write!(f, "{and}{rate} {unit}")?;
+        }
+        write!(f, " a second, {} s of it at once", self.burst_seconds)
+    }
+}
+
 /// A topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -65,6 +103,9 @@ pub struct TopicDocument {
     pub dedupe: Dedupe,
     /// The largest event taken, data and attributes together, in bytes; at most 16 MiB.
     pub max_event_bytes: u64,
+    /// Absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
 }
 
 impl Default for TopicDocument {
@@ -76,6 +117,7 @@ impl Default for TopicDocument {
             contract: None,
             dedupe: Dedupe::default(),
             max_event_bytes: 1024 * 1024,
+            quota: None,
         }
     }
 }

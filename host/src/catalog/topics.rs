@@ -6,13 +6,15 @@ use sandbar_types::{Name, PartitionId};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, State, TopicDocument, invalid,
-    looked_up, user_name,
+    BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, Quota, State, TopicDocument,
+    invalid, looked_up, user_name,
 };
 use crate::problem::{Code, Problem};
 
 const MOST_PARTITIONS: u32 = 256;
 const MOST_EVENT_BYTES: u64 = 16 * 1024 * 1024;
+/// Of a quota, in seconds.
+const LONGEST_BURST: u32 = 3600;
 
 /// A topic as meta keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,6 +67,11 @@ impl Topic {
     #[must_use]
     pub fn dedupe(&self) -> Dedupe {
         self.settings().document.dedupe
+    }
+
+    #[must_use]
+    pub fn quota(&self) -> Option<Quota> {
+        self.settings().document.quota
     }
 
     #[must_use]
@@ -329,6 +336,30 @@ fn check(document: &TopicDocument) -> Result<(), Problem> {
             "/dedupe/max_events",
             "at most 10000000: each takes some 60 bytes of memory",
         ));
+    }
+    if let Some(quota) = &document.quota {
+        let rates = [
+            ("/quota/events_per_second", quota.events_per_second),
+            ("/quota/bytes_per_second", quota.bytes_per_second),
+        ];
+        for (place, rate) in rates {
+            if rate == Some(0) {
+                return Err(invalid(
+                    place,
+                    "must be at least 1; leave it out for no limit",
+                ));
+            }
+        }
+        if rates.iter().all(|(_, rate)| rate.is_none()) {
+            return Err(invalid(
+                "/quota",
+                "give events_per_second, bytes_per_second or both",
+            ));
+        }
+        if !(1..=LONGEST_BURST).contains(&quota.burst_seconds) {
+            let reason = format!("{} is not within 1 to {LONGEST_BURST}", quota.burst_seconds);
+            return Err(invalid("/quota/burst_seconds", reason));
+        }
     }
     Ok(())
 }

@@ -31,6 +31,10 @@ pub(super) struct ServeArgs {
     /// The largest request body after decompression, in bytes.
     #[arg(long, default_value_t = 32 * 1024 * 1024)]
     max_body_bytes: usize,
+    /// The bodies of all requests at work together, in bytes; more are answered 503 after a while.
+    /// Decoded and on their way to the disk they may take some times as much memory.
+    #[arg(long, default_value_t = 256 * 1024 * 1024)]
+    max_inflight_bytes: usize,
     /// Size at which a segment of the log is closed, in bytes.
     #[arg(long, default_value_t = 64 * 1024 * 1024)]
     segment_bytes: u64,
@@ -65,6 +69,7 @@ pub(super) fn serve(args: ServeArgs) -> ExitCode {
         allow_open: args.allow_open,
         api: config::Api {
             max_body_bytes: args.max_body_bytes,
+            max_inflight_bytes: args.max_inflight_bytes,
             ..config::Api::default()
         },
         segment_bytes: args.segment_bytes.max(64 * 1024),

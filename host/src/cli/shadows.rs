@@ -1,5 +1,7 @@
 //! `sandbar shadow …`
 
+mod follow;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -7,8 +9,11 @@ use super::{
     Client, Outcome,
     client::{Failure, path},
     output::say,
+    paint::Paint,
     table,
 };
+
+pub(super) use follow::{Follower, show_news};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ShadowCommand {
@@ -16,6 +21,8 @@ pub(super) enum ShadowCommand {
     Start(StartArgs),
     /// Show what the comparison found.
     Show { route: String },
+    /// Show what differs, event by event, as events come; until Ctrl-C.
+    Follow { route: String },
     /// Have the candidate take over.
     Promote {
         route: String,
@@ -71,6 +78,7 @@ pub(super) fn run(client: &Client, command: &ShadowCommand) -> Outcome {
             let answer = client.get(&path(&["routes", route, "shadow"])?)?;
             client.print(&answer, show);
         }
+        ShadowCommand::Follow { route } => return follow::run(client, route),
         ShadowCommand::Promote { route, reason } => {
             let address = path(&["routes", route, "shadow", "promote"])?;
             let answer = client.post(&address, &json!({"reason": reason}))?;
@@ -103,6 +111,7 @@ fn document(start: &StartArgs) -> Result<Value, Failure> {
 }
 
 fn show(shadow: &Value) {
+    let paint = Paint::for_stdout();
     let report = &shadow["report"];
     say!(
         "{} at step {}: {} {}",
@@ -140,35 +149,7 @@ fn show(shadow: &Value) {
         );
     }
     for example in report["examples"].as_array().into_iter().flatten().take(3) {
-        say!(
-            "{}/{}/{}  {}",
-            table::cell(&example["topic"]),
-            example["partition"],
-            example["offset"],
-            table::cell(&example["id"])
-        );
-        for change in example["changes"].as_array().into_iter().flatten() {
-            match change["kind"].as_str() {
-                Some("added") => say!(
-                    "  + {} {}",
-                    table::cell(&change["pointer"]),
-                    change["value"]
-                ),
-                Some("removed") => {
-                    say!(
-                        "  - {} {}",
-                        table::cell(&change["pointer"]),
-                        change["value"]
-                    );
-                }
-                _ => say!(
-                    "  ~ {} {} → {}",
-                    table::cell(&change["pointer"]),
-                    change["before"],
-                    change["after"]
-                ),
-            }
-        }
+        follow::show_example(paint, example);
     }
     if let Some(promotion) = report.get("promotion") {
         say!(

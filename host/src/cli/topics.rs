@@ -40,6 +40,18 @@ pub(super) struct CreateArgs {
     /// Keep so many bytes per partition.
     #[arg(long)]
     max_bytes: Option<u64>,
+    /// Take at most so many events a second.
+    #[arg(long)]
+    quota_events: Option<u64>,
+    /// Take at most so many bytes a second.
+    #[arg(long)]
+    quota_bytes: Option<u64>,
+    /// After a pause, what comes in so many seconds may come at once.
+    #[arg(long)]
+    quota_burst_seconds: Option<u64>,
+    /// Take as much as comes.
+    #[arg(long, conflicts_with_all = ["quota_events", "quota_bytes", "quota_burst_seconds"])]
+    no_quota: bool,
 }
 
 pub(super) fn run(client: &Client, command: &TopicCommand) -> Outcome {
@@ -107,14 +119,20 @@ impl CreateArgs {
                 document.insert(name.to_owned(), value);
             }
         }
-        let kept = [
-            ("max_age_seconds", self.max_age_seconds),
-            ("max_bytes", self.max_bytes),
+        if self.no_quota {
+            document.remove("quota");
+        }
+        let inner = [
+            ("retention", "max_age_seconds", self.max_age_seconds),
+            ("retention", "max_bytes", self.max_bytes),
+            ("quota", "events_per_second", self.quota_events),
+            ("quota", "bytes_per_second", self.quota_bytes),
+            ("quota", "burst_seconds", self.quota_burst_seconds),
         ];
-        for (name, value) in kept {
+        for (part, name, value) in inner {
             if let Some(value) = value {
-                let retention = document.entry("retention").or_insert_with(|| json!({}));
-                retention[name] = Value::from(value);
+                let part = document.entry(part).or_insert_with(|| json!({}));
+                part[name] = Value::from(value);
             }
         }
         Value::Object(document)
@@ -158,6 +176,9 @@ fn show(topic: &Value) {
     say!("durability  {}", table::cell(&topic["durability"]));
     say!("retention   {}", topic["retention"]);
     say!("dedupe      {}", topic["dedupe"]);
+    if topic["quota"].is_object() {
+        say!("quota       {}", topic["quota"]);
+    }
     let cells = |one: &Value| {
         ["partition", "earliest", "tail", "bytes", "status"]
             .map(|name| table::cell(&one[name]))
@@ -180,21 +201,26 @@ mod tests {
             durability: None,
             max_age_seconds: None,
             max_bytes: Some(5),
+            quota_events: Some(7),
+            quota_bytes: None,
+            quota_burst_seconds: None,
+            no_quota: false,
         };
         let present = json!({
             "name": "t", "state": {}, "partitions": 2, "contract": "c@1",
-            "retention": {"max_age_seconds": 60}
+            "retention": {"max_age_seconds": 60}, "quota": {"burst_seconds": 2}
         });
         assert_eq!(
             create.document(Some(present)),
             json!({
                 "partitions": 2, "contract": "c@1",
-                "retention": {"max_age_seconds": 60, "max_bytes": 5}
+                "retention": {"max_age_seconds": 60, "max_bytes": 5},
+                "quota": {"burst_seconds": 2, "events_per_second": 7}
             })
         );
         assert_eq!(
             create.document(None),
-            json!({"retention": {"max_bytes": 5}})
+            json!({"retention": {"max_bytes": 5}, "quota": {"events_per_second": 7}})
         );
     }
 }

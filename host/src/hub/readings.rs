@@ -145,6 +145,7 @@ impl Hub {
                 }
             })
             .collect();
+        self.metrics.bodies(self.bodies.taken());
         let subscriptions: Vec<_> = (self.subscriptions.all().iter())
             .map(|subscription| subscription_reading(subscription))
             .collect();

@@ -1,6 +1,6 @@
 //! Shadows: begun, told of, ended, and what they lead to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sandbar_types::Name;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::{
     catalog::{Because, Put, ShadowDocument, ShadowRecord},
     clock,
     problem::{Code, Problem},
-    shadow::{Promotion, ShadowReport},
+    shadow::{Example, Promotion, ShadowReport, ShadowState},
 };
 
 /// A shadow and what it found.
@@ -21,6 +21,24 @@ pub struct ShadowStatus {
     #[serde(flatten)]
     pub document: ShadowDocument,
     pub report: ShadowReport,
+}
+
+/// What a shadow found since it had compared so many events.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShadowDifferences {
+    /// The candidate; another one has counts of its own.
+    pub plugin: String,
+    pub state: ShadowState,
+    /// What stalls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Events that both have seen, in all: the `after` of the next call.
+    pub compared: u64,
+    pub same: u64,
+    pub differing: u64,
+    /// The events that differ, oldest first: of the latest 100 those that were compared since. Where
+    /// `differing` grew by more, the others were forgotten.
+    pub differences: Vec<Example>,
 }
 
 impl Hub {
@@ -65,6 +83,56 @@ impl Hub {
             document: record.document,
             report: self.shadows.report(&name).unwrap_or_default(),
         })
+    }
+
+    /// What a shadow found since it had compared `after` events; waits up to `wait` for something to
+    /// tell: events compared, or another state.
+    ///
+    /// # Errors
+    /// `unknown-route`, `unknown-shadow`, also when it is stopped or replaced meanwhile; `stopping`.
+    pub async fn shadow_differences(
+        &self,
+        route: &str,
+        after: u64,
+        wait: Duration,
+    ) -> Result<ShadowDifferences, Problem> {
+        let plugin = self.catalog.shadow(route)?.document.plugin;
+        let (name, _) = self.catalog.route(route)?;
+        let gone = || {
+            let detail = format!("the shadow of {name} was stopped, or another took its place");
+            Problem::new(Code::UnknownShadow, detail)
+        };
+        let mut follower = self.shadows.follow(&name).ok_or_else(gone)?;
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut first = None;
+        let mut ended = false;
+        loop {
+            let (report, differences) = follower.read(after);
+            let state = report.state;
+            let told = report.compared > after || *first.get_or_insert(state) != state;
+            if told || ended || state.is_over() || tokio::time::Instant::now() >= deadline {
+                return Ok(ShadowDifferences {
+                    plugin,
+                    state,
+                    detail: report.detail,
+                    compared: report.compared,
+                    same: report.same,
+                    differing: report.differing,
+                    differences,
+                });
+            }
+            tokio::select! {
+                changed = follower.changed() => ended = !changed,
+                () = tokio::time::sleep_until(deadline) => {}
+                () = self.stopping.cancelled() => {
+                    let detail = "the hub shuts down while waiting for events";
+                    return Err(Problem::new(Code::Stopping, detail).retry_after(2));
+                }
+            }
+            if follower.is_gone() {
+                return Err(gone());
+            }
+        }
     }
 
     /// # Errors
@@ -136,7 +204,7 @@ impl Hub {
 }
 
 /// Promotes the candidates whose time has come.
-pub(super) async fn promote_ripe(hub: Arc<Hub>, mut ripe: mpsc::UnboundedReceiver<Name>) {
+pub(super) async fn promote_ripe(hub: Arc<Hub>, mut ripe: mpsc::Receiver<Name>) {
     loop {
         let name = tokio::select! {
             () = hub.stopping.cancelled() => return,

@@ -37,6 +37,8 @@ pub struct Checked {
 pub(super) struct Good {
     pub index: usize,
     pub event: Event,
+    /// Data and attributes.
+    pub bytes: usize,
 }
 
 /// Checks size and contract of each event.
@@ -99,7 +101,11 @@ pub fn check(topic: &Topic, decoded: Vec<Decoded>) -> Checked {
             });
             continue;
         }
-        good.push(Good { index, event });
+        good.push(Good {
+            index,
+            event,
+            bytes: size,
+        });
     }
     Checked {
         good,

@@ -3,19 +3,24 @@
 //! A batch is all or nothing, unless the caller asks for leniency. Events that another publish has
 //! in its hands are waited for, so that no repeat is answered before its first is durable.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use sandbar_log::{Append, Durability, Log};
 use sandbar_types::{BatchBuilder, Name, Offset, PartitionId};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 
 use super::{
     check::{Checked, Good, Rejected, conflicts, refusal},
     dedupe::{self, Reservation, Ticket},
+    quota::Buckets,
     recent::{Recent, Recents},
+    room::Room,
 };
 use crate::{
     catalog::Topic,
@@ -24,7 +29,7 @@ use crate::{
 };
 
 /// Bytes of events that may be between being decoded and being durable, over all publishes.
-const IN_FLIGHT_KIB: usize = 64 * 1024;
+const IN_FLIGHT_BYTES: usize = 64 * 1024 * 1024;
 /// How long a publish waits for room among them before it is told to come back.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(10);
 /// What to do with a batch of which some events are bad.
@@ -64,7 +69,10 @@ pub struct Published {
 pub struct Publisher {
     log: Arc<dyn Log>,
     recents: Recents,
-    room: Arc<Semaphore>,
+    room: Room,
+    /// Of topics with a quota.
+    buckets: Mutex<HashMap<Name, Buckets>>,
+    started: Instant,
 }
 
 impl Publisher {
@@ -73,7 +81,13 @@ impl Publisher {
         Self {
             recents: Recents::new(log.clone()),
             log,
-            room: Arc::new(Semaphore::new(IN_FLIGHT_KIB)),
+            room: Room::new(
+                IN_FLIGHT_BYTES,
+                WAIT_FOR_ROOM,
+                "the disk does not keep up with what is published",
+            ),
+            buckets: Mutex::default(),
+            started: Instant::now(),
         }
     }
 
@@ -89,6 +103,7 @@ impl Publisher {
     /// Forgets a deleted topic.
     pub fn forget(&self, topic: &Name) {
         self.recents.forget(topic);
+        self.buckets().remove(topic);
     }
 
     /// Stores the events of one request.
@@ -107,10 +122,11 @@ impl Publisher {
             mut rejected,
             bytes,
         } = checked;
-        let _room = self.room(bytes).await?;
         if handling == Handling::Strict && !rejected.is_empty() {
             return Err(refusal(rejected));
         }
+        self.within_quota(topic, &good)?;
+        let _room = self.room.take(bytes).await?;
         let mut published = self.store(topic, good, handling, &mut rejected).await?;
         if handling == Handling::Lenient {
             rejected.sort_by_key(|one| one.index);
@@ -122,16 +138,34 @@ impl Publisher {
         Ok(published)
     }
 
-    async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let kib = u32::try_from((bytes / 1024 + 1).min(IN_FLIGHT_KIB)).unwrap_or(u32::MAX);
-        match tokio::time::timeout(WAIT_FOR_ROOM, self.room.clone().acquire_many_owned(kib)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) => Err(Problem::new(Code::Stopping, "the hub takes no more events")),
-            Err(_) => {
-                let detail = "the disk does not keep up with what is published";
-                Err(Problem::new(Code::Busy, detail).retry_after(2))
-            }
+    fn buckets(&self) -> MutexGuard<'_, HashMap<Name, Buckets>> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Charges the good events to the topic's quota: all of them, or none.
+    fn within_quota(&self, topic: &Topic, good: &[Good]) -> Result<(), Problem> {
+        let Some(quota) = topic.quota() else {
+            return Ok(());
+        };
+        if good.is_empty() {
+            return Ok(());
         }
+        let bytes: u64 = good.iter().map(|one| one.bytes as u64).sum();
+        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let mut buckets = self.buckets();
+        let buckets = buckets.entry(topic.name.clone()).or_default();
+        buckets
+            .take(&quota, good.len() as u64, bytes, now)
+            .map_err(|seconds| {
+                let detail = format!(
+                    "topic {} takes {quota}; these are {} events of {bytes} bytes",
+                    topic.name,
+                    good.len()
+                );
+                // Whole seconds are all that the header knows.
+                let seconds = seconds.ceil().clamp(1.0, f64::from(u32::MAX)) as u32;
+                Problem::new(Code::QuotaExceeded, detail).retry_after(seconds)
+            })
     }
 
     async fn store(

@@ -6,6 +6,7 @@ use sandbar_types::Offset;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::recent::Recent;
 use crate::catalog::ShadowDocument;
 
 /// Places that are counted one by one.
@@ -114,11 +115,23 @@ pub struct Difference {
 }
 
 /// A report, and where it goes on.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Progress {
     /// The next offset by partition.
     pub next: BTreeMap<u32, Offset>,
     pub report: ShadowReport,
+    #[serde(skip)]
+    pub recent: Recent,
+}
+
+impl Progress {
+    /// Takes in what a part of the source came to.
+    pub(super) fn add(&mut self, events: usize, differences: Vec<Difference>) {
+        let compared = self.report.compared + events as u64;
+        let examples = differences.iter().map(|difference| &difference.example);
+        self.recent.add(compared, examples);
+        self.report.add(events, differences);
+    }
 }
 
 impl ShadowReport {

@@ -46,6 +46,8 @@ pub(super) struct Task {
     pub route: watch::Receiver<Control>,
     pub progress: Arc<Mutex<Progress>>,
     pub stop: CancellationToken,
+    /// Told whenever the report has changed.
+    pub told: watch::Sender<()>,
 }
 
 /// Both sides, ready to run.
@@ -81,8 +83,12 @@ impl Task {
         };
         self.save().await;
         if ended && self.is_ripe() {
-            // Whoever listens may be gone: the hub is closing.
-            let _ = self.shared.ripe.send(self.name.clone());
+            // Whoever stops the shadow waits for this task, and may keep the listener waiting.
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // Whoever listens may be gone: the hub is closing.
+                _ = self.shared.ripe.send(self.name.clone()) => {}
+            }
         }
     }
 
@@ -101,6 +107,7 @@ impl Task {
                     report.state = ShadowState::Stalled;
                     report.detail = Some(detail);
                 }
+                self.told.send_replace(());
                 // A new version of the route may mend it.
                 let _ = timeout(STALLED_FOR, self.route.changed()).await;
             } else {
@@ -126,6 +133,7 @@ impl Task {
                     if !report.is_ripe(&self.document) {
                         report.state = ShadowState::Done;
                     }
+                    self.told.send_replace(());
                     return Ok(());
                 }
             }
@@ -140,13 +148,14 @@ impl Task {
             {
                 let mut progress = self.progress();
                 progress.next.insert(partition.partition, part.next);
+                progress.add(part.events, part.differences);
                 let report = &mut progress.report;
-                report.add(part.events, part.differences);
                 let compared = report.compared;
                 let (active, candidate) = (part.active, part.candidate);
                 (report.active).add(active.nanoseconds, active.memory_bytes, compared);
                 (report.candidate).add(candidate.nanoseconds, candidate.memory_bytes, compared);
             }
+            self.told.send_replace(());
             *pair = Some(part.pair);
             if saved.elapsed() >= SAVE_EVERY {
                 self.save().await;

@@ -1,7 +1,7 @@
 //! `sandbar plugin check`: what a file is, whether a hub would take it, and whether it says the same
 //! of the same events each time (promise 8).
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use clap::Args;
 use sandbar_plugin::{Capability, Plugin, World};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        Client, Outcome,
+        Client, Outcome, changes,
         client::Failure,
         output::say,
         paint::{Paint, Tone},
@@ -74,7 +74,10 @@ pub(super) fn run(client: &Client, args: &CheckArgs) -> Outcome {
     report["compile_ms"] = json!(loaded.compile_time.as_millis());
     let steadiness = steadiness(&plugin, &events, &setup);
     match &steadiness {
-        Ok(steadiness) => report["determinism"] = steadiness.report(events.len()),
+        Ok(steadiness) => {
+            report["verdicts"] = json!(steadiness.verdicts);
+            report["determinism"] = steadiness.report(events.len());
+        }
         Err(refused) => report["refused"] = json!(refused),
     }
     client.print(&report, show);
@@ -85,8 +88,10 @@ pub(super) fn run(client: &Client, args: &CheckArgs) -> Outcome {
     }
 }
 
-/// What two runs more than the first said differently.
+/// What was said, and what two runs more than the first said differently.
 struct Steadiness {
+    /// `emit` or `fault (trap)`, and how often.
+    verdicts: BTreeMap<String, u64>,
     /// The same batches in another instance.
     again: Vec<Difference>,
     /// Each event alone.
@@ -113,10 +118,8 @@ impl Steadiness {
 /// Why it cannot be started.
 fn steadiness(plugin: &Plugin, events: &[Event], setup: &Setup) -> Result<Steadiness, String> {
     let run = |size: usize| -> Result<Vec<Value>, String> {
-        let mut runner = runtime::start(plugin, setup).map_err(|failure| match failure {
-            Failure::Local(reason) => reason,
-            other => format!("{other:?}"),
-        })?;
+        let runner = runtime::start(plugin, setup);
+        let mut runner = runner.map_err(|error| runtime::reason(&error, setup))?;
         let results = runtime::run_batched(&mut runner, events, size, setup);
         let values = results.iter().map(serde_json::to_value);
         values
@@ -128,9 +131,40 @@ fn steadiness(plugin: &Plugin, events: &[Event], setup: &Setup) -> Result<Steadi
     let again = run(BATCH)?;
     let split = run(1)?;
     Ok(Steadiness {
+        verdicts: count_verdicts(&first),
         again: compare(&first, &again),
         split: compare(&first, &split),
     })
+}
+
+fn count_verdicts(results: &[Value]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for result in results {
+        let verdict = result["verdict"].as_str().unwrap_or_default();
+        let said = match result["fault"].as_str() {
+            Some(fault) => format!("{verdict} ({fault})"),
+            None => verdict.to_owned(),
+        };
+        *counts.entry(said).or_default() += 1;
+    }
+    counts
+}
+
+fn show_verdicts(paint: Paint, report: &Value) {
+    let counts = report["verdicts"].as_object().into_iter().flatten();
+    let words: Vec<String> = counts
+        .map(|(said, count)| {
+            let words = format!("{count} {said}");
+            if said.starts_with("fault") {
+                paint.text(Tone::Bad, words)
+            } else {
+                words
+            }
+        })
+        .collect();
+    if !words.is_empty() {
+        say!("{:<13} {}", "verdicts", words.join(", "));
+    }
 }
 
 fn show(report: &Value) {
@@ -141,6 +175,7 @@ fn show(report: &Value) {
     say!("{:<13} {}", "exports", exports.join(", "));
     say!("{:<13} {} ms", "compiled in", report["compile_ms"]);
     show_refusal(paint, report);
+    show_verdicts(paint, report);
     let found = &report["determinism"];
     if found.is_null() {
         return;
@@ -172,7 +207,8 @@ fn show(report: &Value) {
         paint.text(Tone::Bad, "no")
     );
     let granted = report["imports"].as_array().into_iter().flatten();
-    if granted.filter_map(Value::as_str).any(|name| name != "log") {
+    let unsteady = |name: &str| matches!(name, "clock" | "random" | "http");
+    if granted.filter_map(Value::as_str).any(unsteady) {
         say!("  it imports what is not deterministic; a hub runs it where the route grants that");
     }
     show_differences(paint, differences);
@@ -180,11 +216,14 @@ fn show(report: &Value) {
 
 fn show_refusal(paint: Paint, report: &Value) {
     if let Some(refused) = report["refused"].as_str() {
-        say!(
-            "{:<13} {}",
-            paint.text(Tone::Bad, "refused"),
-            plain(refused)
-        );
+        let mut lines = refused.lines();
+        let reason = plain(lines.next().unwrap_or_default());
+        // Padded first: what makes colours has a width of its own.
+        let label = paint.text(Tone::Bad, format_args!("{:<13}", "refused"));
+        say!("{label} {reason}");
+        for line in lines {
+            say!("{}", plain(line));
+        }
     }
 }
 
@@ -205,28 +244,7 @@ pub(super) fn show_differences(paint: Paint, differences: &[Value]) {
             );
         }
         for change in difference["outputs"].as_array().into_iter().flatten() {
-            say!("    {}", change_line(paint, change));
+            say!("    {}", changes::line(paint, change));
         }
-    }
-}
-
-fn change_line(paint: Paint, change: &Value) -> String {
-    let pointer = plain(change["pointer"].as_str().unwrap_or_default());
-    let json = |value: &Value| plain(&value.to_string());
-    match change["kind"].as_str() {
-        Some("added") => paint.text(
-            Tone::Good,
-            format!("+ {pointer}  {}", json(&change["value"])),
-        ),
-        Some("removed") => paint.text(
-            Tone::Bad,
-            format!("- {pointer}  {}", json(&change["value"])),
-        ),
-        _ => format!(
-            "{} {pointer}  {} → {}",
-            paint.text(Tone::Notice, "~"),
-            paint.text(Tone::Bad, json(&change["before"])),
-            paint.text(Tone::Good, json(&change["after"]))
-        ),
     }
 }

@@ -2,7 +2,11 @@
 //! differently of the same events.
 //!
 //! A build goes through [`Session::round`] into a [`Round`], which holds results as JSON; what they
-//! are compared with is the last good round. Results of a hub could stand in for either.
+//! are compared with is the last good round. With `--route` a hub compares it, too, on the events that
+//! the route gets ([`Beside`]).
+
+mod beside;
+mod versions;
 
 use std::{
     path::PathBuf,
@@ -10,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -23,6 +27,7 @@ use super::{
         client::{Failure, read},
         output::say,
         paint::{Paint, Tone},
+        shadows,
     },
     build, check,
     compare::compare,
@@ -33,6 +38,7 @@ use super::{
     trial::SetupArgs,
     watch::Snapshot,
 };
+use beside::Beside;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(300);
@@ -48,6 +54,14 @@ pub(in crate::cli) struct DevArgs {
     /// Also upload each good build, as VERSION-dev.1, VERSION-dev.2, …
     #[arg(long)]
     push: bool,
+    /// Also compare each good build with what this route runs, on the events that come: as the
+    /// route's shadow, of which nothing is written. Config, targets and grants are the step's, also
+    /// for the sample events. At the end shadow and uploads are removed.
+    #[arg(long, conflicts_with = "push")]
+    route: Option<String>,
+    /// Which step of the route it would replace, from 0; default: the one that runs this plugin.
+    #[arg(long, requires = "route")]
+    step: Option<usize>,
     #[command(flatten)]
     setup: SetupArgs,
 }
@@ -55,6 +69,13 @@ pub(in crate::cli) struct DevArgs {
 pub(super) fn run(client: &Client, args: &DevArgs) -> Outcome {
     let project = Project::read(&args.folder)?;
     build::check_tools(&project)?;
+    let beside = match &args.route {
+        Some(route) => {
+            let config = args.setup.own_config()?;
+            Some(Beside::find(client, &project, route, args.step, config)?)
+        }
+        None => None,
+    };
     let stopped = stop_signal()?;
     let mut session = Session {
         client,
@@ -63,11 +84,13 @@ pub(super) fn run(client: &Client, args: &DevArgs) -> Outcome {
         project,
         last: None,
         rounds: 0,
+        beside,
+        away: false,
     };
     let mut seen = session.look(&Snapshot::default());
     session.round();
     while !stopped.load(Ordering::Relaxed) {
-        std::thread::sleep(LOOK);
+        session.pause();
         let now = session.look(&seen);
         if now.changed_since(&seen).is_empty() {
             seen = now;
@@ -80,6 +103,9 @@ pub(super) fn run(client: &Client, args: &DevArgs) -> Outcome {
         if !changed.is_empty() && !stopped.load(Ordering::Relaxed) {
             session.round();
         }
+    }
+    if let Some(beside) = &mut session.beside {
+        beside.end();
     }
     eprintln!("sandbar: stopped");
     Ok(())
@@ -108,6 +134,9 @@ struct Session<'a> {
     project: Project,
     last: Option<Round>,
     rounds: u64,
+    beside: Option<Beside<'a>>,
+    /// Whether the hub did not answer when it was asked last.
+    away: bool,
 }
 
 /// A good build and what it said.
@@ -149,6 +178,29 @@ impl Session<'_> {
         }
     }
 
+    /// Passes the time until the next look, and tells what the hub finds meanwhile.
+    fn pause(&mut self) {
+        let begun = Instant::now();
+        match self.beside.as_mut().and_then(|beside| beside.news(LOOK)) {
+            Some(Ok(news)) => {
+                self.away = false;
+                if let Some(news) = news {
+                    let paint = Paint::for_stdout();
+                    (self.client).print(&json!({ "shadow": news }), |told| {
+                        shadows::show_news(paint, &told["shadow"]);
+                    });
+                }
+            }
+            // Once is enough to tell; it is asked again all the time.
+            Some(Err(failure)) if !self.away => {
+                self.away = failure.may_pass();
+                let _ = failure.report();
+            }
+            _ => {}
+        }
+        std::thread::sleep(LOOK.saturating_sub(begun.elapsed()));
+    }
+
     /// Builds, runs, shows. What fails is shown too; the watch goes on.
     fn round(&mut self) {
         match self.attempt() {
@@ -170,11 +222,18 @@ impl Session<'_> {
 
     fn attempt(&mut self) -> Result<Round, Failure> {
         self.project = Project::read(&self.project.folder)?;
-        let setup = self.args.setup.setup()?;
+        let setup = match &self.beside {
+            Some(beside) => {
+                let given = (beside.config(), &beside.targets[..], beside.grants());
+                self.args.setup.setup_beside(given)?
+            }
+            None => self.args.setup.setup()?,
+        };
         let events = self.events()?;
         build::build(&self.project)?;
         let plugin = self.runtime.plugin(&self.project.output())?;
-        let mut runner = runtime::start(&plugin, &setup)?;
+        let mut runner = runtime::start(&plugin, &setup)
+            .map_err(|error| Failure::Local(runtime::reason(&error, &setup)))?;
         let ran = runtime::run_singly(&mut runner, &events, &setup);
         let results = ran.iter().map(serde_json::to_value);
         Ok(Round {
@@ -184,14 +243,15 @@ impl Session<'_> {
     }
 
     /// Uploads under the next free `-dev` version; gives its name.
-    fn push(&self) -> Option<String> {
-        if !self.args.push {
-            return None;
-        }
-        let pushed = next_version(self.client, &self.project).and_then(|reference| {
-            push(self.client, &reference, read(&self.project.output())?)?;
-            Ok(reference)
-        });
+    fn push(&mut self) -> Option<String> {
+        let pushed = match &mut self.beside {
+            Some(beside) => beside.replace(&self.project),
+            None if !self.args.push => return None,
+            None => versions::next(self.client, &self.project).and_then(|reference| {
+                push(self.client, &reference, read(&self.project.output())?)?;
+                Ok(reference)
+            }),
+        };
         pushed
             .inspect_err(|failure| {
                 let _ = failure.report();
@@ -217,10 +277,16 @@ impl Session<'_> {
         }
         let paint = Paint::for_stdout();
         let title = format!("build {} of {}", self.rounds, self.project.reference());
-        let name = pushed
-            .as_ref()
-            .map(|name| format!(", pushed as {name}"))
-            .unwrap_or_default();
+        let name = match (pushed, &self.beside) {
+            (None, _) => String::new(),
+            (Some(name), None) => format!(", pushed as {name}"),
+            (Some(name), Some(beside)) => {
+                format!(
+                    ", as {name} beside step {} of {}",
+                    beside.step, beside.route
+                )
+            }
+        };
         say!("{}{name}", paint.text(Tone::Strong, title));
         match differences.as_ref().and_then(Value::as_array) {
             None => {
@@ -242,18 +308,4 @@ impl Session<'_> {
             }
         }
     }
-}
-
-/// `name@version-dev.N` with the first N above those that the hub has.
-fn next_version(client: &Client, project: &Project) -> Result<String, Failure> {
-    let listed = client.get("/v1/plugins")?;
-    let plugins = listed["plugins"].as_array().into_iter().flatten();
-    let mine = plugins.filter(|plugin| plugin["name"] == project.manifest.plugin.name.as_str());
-    let prefix = format!("{}-dev.", project.manifest.plugin.version);
-    let numbers = mine.filter_map(|plugin| {
-        let number = plugin["version"].as_str()?.strip_prefix(&prefix)?;
-        number.parse::<u64>().ok()
-    });
-    let next = numbers.max().unwrap_or(0) + 1;
-    Ok(format!("{}@{prefix}{next}", project.manifest.plugin.name))
 }

@@ -41,7 +41,7 @@ pub(super) fn run(client: &Client, args: &NewArgs) -> Outcome {
         )));
     }
     for (path, content) in language.files {
-        write(&folder.join(path), &content.replace(NAME, &args.name))?;
+        write(&folder.join(path), &named(content, &args.name))?;
     }
     let files: Vec<&str> = language.files.iter().map(|(path, _)| *path).collect();
     let report =
@@ -91,7 +91,15 @@ fn find(word: &str) -> Result<&'static Language, Failure> {
     })
 }
 
-fn write(path: &Path, content: &str) -> Outcome {
+/// The content with the project's name in it. What is no text stays as it is.
+fn named(content: &[u8], name: &str) -> Vec<u8> {
+    match std::str::from_utf8(content) {
+        Ok(text) => text.replace(NAME, name).into_bytes(),
+        Err(_) => content.to_vec(),
+    }
+}
+
+fn write(path: &Path, content: &[u8]) -> Outcome {
     let write = || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -149,7 +157,9 @@ mod tests {
                 .files
                 .iter()
                 .find(|(path, _)| *path == "README.md")
-                .map_or(0, |(_, text)| text.lines().count());
+                .and_then(|(_, text)| std::str::from_utf8(text).ok())
+                .map_or(0, |text| text.lines().count());
+            assert!(lines > 0, "{}", language.name);
             assert!(lines <= 40, "{}: README of {lines} lines", language.name);
         }
     }
@@ -169,12 +179,12 @@ mod tests {
                     pending.extend(entries.flatten().map(|entry| entry.path()));
                     continue;
                 }
-                let content = fs::read_to_string(&path).expect("text");
+                let content = fs::read(&path).expect("a file");
                 assert!(
                     language
                         .files
                         .iter()
-                        .any(|(_, embedded)| *embedded == content),
+                        .any(|(_, embedded)| **embedded == content),
                     "{} is not embedded",
                     path.display()
                 );

@@ -1,13 +1,18 @@
 //! A plugin run here, with the runtime that a hub has, and no hub.
 
 mod cache;
+mod stand_ins;
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use sandbar_plugin::{Capability, Engine, EngineOptions, Grants, Limits, Plugin, Refusal, Runner};
+use sandbar_plugin::{
+    Capability, Engine, EngineOptions, Grants, InstantiateError, Limits, Plugin, Refusal, Runner,
+    http::Http, lookup::Lookup,
+};
 use sandbar_types::{BatchBuilder, Event, Name};
 use serde::Serialize;
 
@@ -21,6 +26,20 @@ pub(super) struct Setup {
     pub config: String,
     pub targets: Vec<Name>,
     pub grants: Vec<Capability>,
+    /// What look-ups find, by topic, the latest event last. Without any topic they find nothing.
+    pub tables: Vec<(String, Vec<Event>)>,
+}
+
+impl Setup {
+    fn grants(&self) -> Grants {
+        let has = |capability| self.grants.contains(&capability);
+        Grants {
+            lookup: has(Capability::Lookup)
+                .then(|| Arc::new(stand_ins::Tables::of(&self.tables)) as Arc<dyn Lookup>),
+            http: has(Capability::Http).then(|| Arc::new(stand_ins::NoNetwork) as Arc<dyn Http>),
+            ..Grants::of(&self.grants)
+        }
+    }
 }
 
 /// A compiled plugin of a file.
@@ -90,15 +109,24 @@ impl Runtime {
 }
 
 /// Starts an instance.
-pub(super) fn start(plugin: &Plugin, setup: &Setup) -> Result<Runner, Failure> {
-    plugin
-        .instantiate(&setup.config, Limits::default(), &Grants::of(&setup.grants))
-        .map_err(|error| match error {
-            sandbar_plugin::InstantiateError::Trap { message, backtrace } => Failure::local(
-                format!("the plugin broke while starting: {message}\n{backtrace}"),
-            ),
-            other => Failure::local(other),
-        })
+pub(super) fn start(plugin: &Plugin, setup: &Setup) -> Result<Runner, InstantiateError> {
+    plugin.instantiate(&setup.config, Limits::default(), &setup.grants())
+}
+
+/// Why there is no instance, in words for the person at the terminal: the reason, and in further lines
+/// where the plugin broke.
+pub(super) fn reason(error: &InstantiateError, setup: &Setup) -> String {
+    let here = match error {
+        InstantiateError::GrantMissing(_) => " (here with --grant)",
+        InstantiateError::ConfigRefused(_) if setup.config == "null" => " (--config gives it one)",
+        _ => "",
+    };
+    let backtrace = match error {
+        InstantiateError::Trap { backtrace, .. } => backtrace.lines(),
+        _ => "".lines(),
+    };
+    let frames: String = backtrace.map(|line| format!("\n    in {line}")).collect();
+    format!("{error}{here}{frames}")
 }
 
 /// Passes events one by one, so that each has its own logs, time and memory.

@@ -13,6 +13,7 @@ use super::{
         client::{Failure, read, read_json},
         output::say,
         paint::Paint,
+        table,
     },
     path,
     project::Project,
@@ -35,46 +36,100 @@ pub(in crate::cli) struct TryArgs {
 /// How the plugin is started.
 #[derive(Debug, Args)]
 pub(super) struct SetupArgs {
-    /// The step's config: JSON, or @FILE.
-    #[arg(long, default_value = "null")]
-    config: String,
+    /// The step's config: JSON, or @FILE; default: null.
+    #[arg(long)]
+    config: Option<String>,
     /// A target that the plugin may name; may be given several times.
     #[arg(long = "target", value_name = "TARGET")]
     targets: Vec<String>,
-    /// A capability that the plugin may use (clock, random); may be given several times.
+    /// A capability that the plugin may use: clock, random, or with what belongs to it, as in
+    /// '{"lookup": {"topics": ["customers"]}}'. May be given several times.
     #[arg(long = "grant", value_name = "CAPABILITY")]
     grants: Vec<String>,
+    /// Without a hub: what look-ups into a topic find, as events like those of --events. May be given
+    /// several times. (Requests to other services are never made here.)
+    #[arg(long = "lookup", value_name = "TOPIC=FILE")]
+    lookups: Vec<String>,
 }
 
 impl SetupArgs {
-    fn config(&self) -> Result<Value, Failure> {
-        match self.config.strip_prefix('@') {
+    /// The config, if one is given.
+    pub(super) fn own_config(&self) -> Result<Option<Value>, Failure> {
+        let Some(given) = &self.config else {
+            return Ok(None);
+        };
+        let config = match given.strip_prefix('@') {
             Some(file) => read_json(Path::new(file)),
-            None => serde_json::from_str(&self.config)
+            None => serde_json::from_str(given)
                 .map_err(|error| Failure::Usage(format!("--config is not JSON: {error}"))),
-        }
+        };
+        config.map(Some)
+    }
+
+    fn config(&self) -> Result<Value, Failure> {
+        self.own_config().map(Option::unwrap_or_default)
     }
 
     pub(super) fn setup(&self) -> Result<Setup, Failure> {
-        let default = ["output".to_owned()];
+        let output = ["output".to_owned()];
+        self.setup_beside((Value::Null, &output, Vec::new()))
+    }
+
+    /// With the config, the targets and the grants of a step where none are given.
+    pub(super) fn setup_beside(
+        &self,
+        (config, targets, grants): (Value, &[String], Vec<String>),
+    ) -> Result<Setup, Failure> {
         let targets = if self.targets.is_empty() {
-            &default[..]
+            targets
         } else {
             &self.targets
+        };
+        let grants = if self.grants.is_empty() {
+            &grants
+        } else {
+            &self.grants
         };
         let targets = targets.iter().map(|name| {
             Name::new(name).map_err(|error| Failure::Usage(format!("--target: {error}")))
         });
-        let grants = self.grants.iter().map(|name| {
-            let capability = name.parse::<Capability>();
+        let grants = grants.iter().map(|text| {
+            let capability = name_of(&grant(text)?).parse::<Capability>();
             capability.map_err(|error| Failure::Usage(format!("--grant: {error}")))
         });
+        let mut grants: Vec<Capability> = grants.collect::<Result<_, _>>()?;
+        let lookups = self.lookups.iter().map(|text| {
+            let (topic, file) = text.split_once('=').ok_or_else(|| {
+                Failure::Usage(format!("--lookup: {text:?} is not of the form TOPIC=FILE"))
+            })?;
+            Ok((topic.to_owned(), samples::read_events(Path::new(file))?))
+        });
+        let tables: Vec<_> = lookups.collect::<Result<_, Failure>>()?;
+        if !tables.is_empty() {
+            grants.push(Capability::Lookup);
+        }
         Ok(Setup {
-            config: self.config()?.to_string(),
+            config: self.own_config()?.unwrap_or(config).to_string(),
             targets: targets.collect::<Result<_, _>>()?,
-            grants: grants.collect::<Result<_, _>>()?,
+            grants,
+            tables,
         })
     }
+}
+
+/// A grant as documents have it: a name, or an object.
+fn grant(text: &str) -> Result<Value, Failure> {
+    if !text.trim_start().starts_with('{') {
+        return Ok(Value::from(text));
+    }
+    serde_json::from_str(text)
+        .map_err(|error| Failure::Usage(format!("--grant: {text} is not JSON: {error}")))
+}
+
+/// The capability that a grant names.
+fn name_of(grant: &Value) -> String {
+    let key = grant.as_object().and_then(|grant| grant.keys().next());
+    key.cloned().unwrap_or_else(|| table::cell(grant))
 }
 
 /// Whether a text names something here rather than in a hub.
@@ -95,11 +150,16 @@ fn in_hub(client: &Client, args: &TryArgs) -> Outcome {
         .events
         .as_ref()
         .ok_or_else(|| Failure::Usage("name the events with --events FILE".to_owned()))?;
+    if !args.setup.lookups.is_empty() {
+        let said = "--lookup: a hub looks into its own topics; name them with --grant '{\"lookup\": {\"topics\": [\"TOPIC\"]}}'";
+        return Err(Failure::Usage(said.to_owned()));
+    }
+    let grants = args.setup.grants.iter().map(|text| grant(text));
     let request = json!({
         "events": raw_events(events)?,
         "config": args.setup.config()?,
         "targets": args.setup.targets,
-        "grants": args.setup.grants,
+        "grants": grants.collect::<Result<Vec<_>, _>>()?,
     });
     let answer = client.post(&format!("{}/try", path(&args.plugin)?), &request)?;
     client.print(&answer, |answer| {
@@ -139,7 +199,8 @@ fn here(client: &Client, named: &Path, args: &TryArgs) -> Outcome {
         }
     };
     let plugin = Runtime::start()?.plugin(&subject.file)?;
-    let mut runner = runtime::start(&plugin, &setup)?;
+    let mut runner = runtime::start(&plugin, &setup)
+        .map_err(|error| Failure::Local(runtime::reason(&error, &setup)))?;
     let ran = runtime::run_singly(&mut runner, &events, &setup);
     let broken = ran.iter().filter(|one| one.result.fault.is_some()).count();
     let results = serde_json::to_value(&ran).map_err(Failure::local)?;

@@ -11,7 +11,7 @@ pub(super) struct Language {
     /// What else it is called.
     pub short: &'static str,
     /// Path in the project, content.
-    pub files: &'static [(&'static str, &'static str)],
+    pub files: &'static [(&'static str, &'static [u8])],
 }
 
 macro_rules! language {
@@ -20,10 +20,10 @@ macro_rules! language {
             name: $name,
             short: $short,
             files: &[
-                ("wit/transform.wit", include_str!("../../../../../wit/transform.wit")),
-                ("events.json", include_str!("../templates/shared/events.json")),
-                ("vectors.json", include_str!("../templates/shared/vectors.json")),
-                $(($path, include_str!(concat!("../templates/", $name, "/", $file)))),*
+                ("wit/transform.wit", include_bytes!("../../../../../wit/transform.wit")),
+                ("events.json", include_bytes!("../templates/shared/events.json")),
+                ("vectors.json", include_bytes!("../templates/shared/vectors.json")),
+                $(($path, include_bytes!(concat!("../templates/", $name, "/", $file)))),*
             ],
         }
     };
@@ -83,6 +83,43 @@ pub(super) const LANGUAGES: &[Language] = &[
             "src/plugin.py" = "src/plugin.py",
             "src/invoice.py" = "src/invoice.py",
             "tests/test_invoice.py" = "tests/test_invoice.py",
+            "sandbar-plugin.toml" = "sandbar-plugin.toml",
+            "README.md" = "README.md",
+            ".gitignore" = "gitignore",
+        ]
+    ),
+    language!(
+        "go",
+        "golang",
+        [
+            "go.mod" = "go.mod.in",
+            "plugin.go" = "plugin.go",
+            "invoice/invoice.go" = "invoice/invoice.go",
+            "invoice/invoice_test.go" = "invoice/invoice_test.go",
+            "sandbar/abi.go" = "../../../../../../examples/languages/go/sandbar/abi.go",
+            "sandbar/sandbar.go" = "../../../../../../examples/languages/go/sandbar/sandbar.go",
+            "sandbar-plugin.toml" = "sandbar-plugin.toml",
+            "README.md" = "README.md",
+            ".gitignore" = "gitignore",
+        ]
+    ),
+    language!(
+        "c",
+        "c11",
+        [
+            "Makefile" = "Makefile",
+            "src/plugin.c" = "src/plugin.c",
+            "src/invoice.c" = "src/invoice.c",
+            "src/invoice.h" = "src/invoice.h",
+            "src/json.c" = "../../../../../../examples/languages/c/src/json.c",
+            "src/json.h" = "../../../../../../examples/languages/c/src/json.h",
+            "bindings/transformer.c" =
+                "../../../../../../examples/languages/c/bindings/transformer.c",
+            "bindings/transformer.h" =
+                "../../../../../../examples/languages/c/bindings/transformer.h",
+            "bindings/transformer_component_type.o" =
+                "../../../../../../examples/languages/c/bindings/transformer_component_type.o",
+            "test/invoice_test.c" = "test/invoice_test.c",
             "sandbar-plugin.toml" = "sandbar-plugin.toml",
             "README.md" = "README.md",
             ".gitignore" = "gitignore",
