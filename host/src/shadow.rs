@@ -15,7 +15,7 @@ use std::{
 };
 
 use sandbar_log::Log;
-use sandbar_plugin::Engine;
+use sandbar_plugin::{Engine, Standing};
 use sandbar_types::{Name, PartitionId};
 use tokio::{
     sync::{mpsc, watch},
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::{Catalog, ShadowDocument, ShadowRecord, ShadowStart},
-    process::{Control, GuestLogs, Tables},
+    process::{Control, GuestLogs, Places, Tables},
 };
 
 pub use report::{Promotion, ShadowReport, ShadowState};
@@ -41,6 +41,7 @@ struct Shared {
     catalog: Arc<Catalog>,
     tables: Arc<Tables>,
     guest_logs: Arc<GuestLogs>,
+    places: Arc<Places>,
     /// Told of routes whose candidate is to take over.
     ripe: mpsc::UnboundedSender<Name>,
 }
@@ -68,6 +69,7 @@ impl Shadows {
         catalog: Arc<Catalog>,
         tables: Arc<Tables>,
         guest_logs: Arc<GuestLogs>,
+        places: Arc<Places>,
         ripe: mpsc::UnboundedSender<Name>,
     ) -> Self {
         Self {
@@ -77,6 +79,7 @@ impl Shadows {
                 catalog,
                 tables,
                 guest_logs,
+                places,
                 ripe,
             }),
             running: Mutex::default(),
@@ -112,6 +115,7 @@ impl Shadows {
             route,
             progress: progress.clone(),
             stop: stop.clone(),
+            standing: Standing::default(),
         };
         let task = if over {
             tokio::spawn(async {})

@@ -199,7 +199,10 @@ fn show(report: &sandbar_log::Report) {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    what: Option<BenchCommand>,
     /// Events of one round.
     #[arg(long, default_value_t = 200_000)]
     events: usize,
@@ -221,7 +224,94 @@ pub(super) struct BenchArgs {
     folder: PathBuf,
 }
 
+#[derive(Clone, Debug, Subcommand)]
+enum BenchCommand {
+    /// What routes notice of plugins that misbehave on other routes of the same hub.
+    Hostile {
+        /// Hostile routes, and quiet ones.
+        #[arg(long, default_value_t = 4)]
+        routes: usize,
+        /// Of one phase.
+        #[arg(long, default_value_t = 4)]
+        seconds: u64,
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Only the kinds of harm whose names have this in them; may be repeated.
+        #[arg(long)]
+        only: Vec<String>,
+        /// The folder of the guests (built by 'make guests').
+        #[arg(long, default_value = "target/guests")]
+        guests: PathBuf,
+        /// A folder on the disk to be measured.
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Many plugins on many routes in one hub, and how long a new version takes to its first event.
+    Plugins {
+        /// Plugins, each with a route of its own; 0: only new versions.
+        #[arg(long, default_value_t = 1000)]
+        plugins: usize,
+        /// Events for each route when all are at work at once.
+        #[arg(long, default_value_t = 20)]
+        events: usize,
+        /// New versions.
+        #[arg(long, default_value_t = 20)]
+        uploads: usize,
+        /// How long the idle hub is watched.
+        #[arg(long, default_value_t = 10)]
+        idle_seconds: u64,
+        /// The orders plugin (built by 'make guests').
+        #[arg(long, default_value = "target/guests/guest-orders-columns.wasm")]
+        plugin: PathBuf,
+        /// A folder on the disk to be measured.
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
+}
+
+impl BenchCommand {
+    fn run(&self, json: bool) -> Result<(), String> {
+        match self.clone() {
+            Self::Hostile {
+                routes,
+                seconds,
+                rounds,
+                only,
+                guests,
+                folder,
+            } => bench::hostile::run(&bench::hostile::Options {
+                routes,
+                seconds,
+                rounds,
+                only,
+                guests,
+                folder,
+                json,
+            }),
+            Self::Plugins {
+                plugins,
+                events,
+                uploads,
+                idle_seconds,
+                plugin,
+                folder,
+            } => bench::plugins::run(&bench::plugins::Options {
+                plugins,
+                events,
+                uploads,
+                idle_seconds,
+                plugin,
+                folder,
+                json,
+            }),
+        }
+    }
+}
+
 pub(super) fn bench(args: &BenchArgs, json: bool) -> Outcome {
+    if let Some(what) = &args.what {
+        return what.run(json).map_err(Failure::Local);
+    }
     let options = bench::Options {
         events: args.events,
         batch: args.batch,

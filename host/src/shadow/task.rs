@@ -7,6 +7,7 @@ use std::{
 
 use futures_util::future::select_all;
 use sandbar_log::Log;
+use sandbar_plugin::Standing;
 use sandbar_types::{Batch, Name, Offset, PartitionId};
 use tokio::{
     sync::watch,
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     catalog::{Resolved, ShadowDocument},
-    process::{Control, Pipeline, Processed},
+    process::{Control, Held, Pipeline, Processed},
 };
 
 /// How long the topics that plugins look into are read at a time.
@@ -46,12 +47,16 @@ pub(super) struct Task {
     pub route: watch::Receiver<Control>,
     pub progress: Arc<Mutex<Progress>>,
     pub stop: CancellationToken,
+    /// Whether its calls are long.
+    pub standing: Standing,
 }
 
 /// Both sides, ready to run.
 struct Pair {
     active: Pipeline,
     candidate: Pipeline,
+    /// Of both; given back with them.
+    _places: Held,
 }
 
 /// What came of a part of the source.
@@ -194,6 +199,7 @@ impl Task {
         tokio::select! {
             _ = any => {}
             _ = self.route.changed() => {}
+            () = self.shared.places.wanted(), if pair.is_some() => *pair = None,
             () = tokio::time::sleep(IDLE_AFTER), if pair.is_some() => *pair = None,
         }
         Ok(())
@@ -217,10 +223,16 @@ impl Task {
             EVENTS_PER_CALL.min(usize::try_from(left).unwrap_or(usize::MAX))
         });
         let partition = partition.clone();
-        let ran = self.shared.engine.run(move || {
-            let pair = match pair {
-                Some(pair) => pair,
-                None => make(&shared, &name, &route, &document)?,
+        // The candidate differs in one step; what that takes more is had from the room left to others.
+        let places = match &pair {
+            Some(_) => None,
+            None => Some(self.shared.places.take(route.places() * 2).await),
+        };
+        let ran = self.shared.engine.run_as(&self.standing, move || {
+            let pair = match (pair, places) {
+                (Some(pair), _) => pair,
+                (None, Some(places)) => make(&shared, &name, &route, &document, places)?,
+                (None, None) => return Err("no places were taken".to_owned()),
             };
             run(&shared, pair, &route, &partition, next, most)
         });
@@ -243,6 +255,7 @@ fn make(
     name: &Name,
     route: &Arc<Resolved>,
     document: &ShadowDocument,
+    places: Held,
 ) -> Result<Pair, String> {
     let candidate = shared
         .catalog
@@ -254,6 +267,7 @@ fn make(
     Ok(Pair {
         active: Pipeline::new(route.clone())?,
         candidate: Pipeline::new(Arc::new(candidate))?,
+        _places: places,
     })
 }
 
