@@ -131,8 +131,11 @@ async fn ready(client: &Client, plugins: usize) -> Result<(), String> {
             .map(Vec::as_slice)
             .unwrap_or_default();
         let running = routes.iter().filter(|route| {
-            let partitions = route["status"]["partitions"].as_array();
-            partitions.is_some_and(|all| all.iter().all(|one| one["state"] == "running"))
+            let status = &route["status"];
+            let recovered = status["active"]
+                .as_array()
+                .is_some_and(|all| !all.is_empty());
+            recovered && status["state"] == "running"
         });
         if running.count() >= plugins {
             return Ok(());

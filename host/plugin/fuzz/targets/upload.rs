@@ -79,7 +79,8 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 
 /// Another module of a module; none of anything else.
 fn by_structure(module: &[u8], seed: u32) -> Option<Vec<u8>> {
-    if !module.starts_with(b"\0asm\x01\0\0\0") {
+    // wasm-mutate believes what a module says of itself.
+    if !module.starts_with(b"\0asm\x01\0\0\0") || wasmparser::validate(module).is_err() {
         return None;
     }
     let mut mutate = WasmMutate::default();
