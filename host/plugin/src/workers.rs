@@ -11,7 +11,7 @@
 //! | less than [`STUCK`] | slow | [`SLOW_NICENESS`] | as many again |
 //! | longer | stuck | [`STUCK_NICENESS`] | up to [`MOST_SLOW_THREADS`] with the slow ones |
 //!
-//! Whose last job was slow ([`Standing`]) begins as slow, so that it never keeps prompt ones waiting.
+//! Whose last job was slow or stuck ([`Standing`]) begins as that, so that it never keeps prompt ones waiting.
 //! A prompt plugin so hardly notices others that hang; one that is slow for good reason (a batch of
 //! the past, a slow language) has all of the machine that prompt ones leave, and goes before those that hang.
 //!
@@ -61,8 +61,8 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub struct Standing(Arc<AtomicU64>);
 
 impl Standing {
-    fn is_slow(&self) -> bool {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed)) >= SLOW
+    fn longest(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
 
     /// A long job is forgotten by halves, so that one prompt job between two that hang is no pardon.
@@ -323,6 +323,20 @@ impl Queue {
         thread.map_or(Duration::ZERO, |thread| thread.ran_for(Instant::now()))
     }
 
+    /// Sets the job of this thread back as far as possible, before it begins.
+    fn begin_stuck(&self) {
+        let mut state = self.state();
+        if let Some(number) = self.own_number()
+            && let Some(thread) = state.threads.get_mut(&number)
+        {
+            thread.pace = Pace::Stuck;
+            thread.kernel.step_back(STUCK_NICENESS);
+        }
+        if !state.slow.is_empty() {
+            self.call_foreman(&mut state);
+        }
+    }
+
     fn set_blocked(&self, number: u64, blocked: bool) {
         let mut state = self.state();
         let now = Instant::now();
@@ -427,8 +441,12 @@ impl Workers {
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
         let (queue, ran) = (Arc::clone(&self.queue), standing.clone());
+        let before = standing.longest();
         let job: Job = Box::new(move || {
             if !answer.is_closed() {
+                if before >= STUCK {
+                    queue.begin_stuck();
+                }
                 let done = catch_unwind(AssertUnwindSafe(job));
                 ran.ran_for(queue.ran_for());
                 // Nobody listening any more is fine.
@@ -440,7 +458,7 @@ impl Workers {
             if state.stopping {
                 return Err(Error::Stopping);
             }
-            if standing.is_slow() {
+            if before >= SLOW {
                 state.slow.push_back(job);
                 self.queue.call_foreman(&mut state);
             } else {
