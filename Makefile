@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 
 # Always `--workspace`: a package by itself has other features, and wasmtime would be compiled once more.
 
-.PHONY: help demo test lint bench soak build guests languages clients clean
+.PHONY: help demo test lint bench soak fuzz build guests languages clients clean
 
 help:
 	@echo "make demo      install, build, run the main job on real data, go on serving (ONCE=1 ends; PORT=7401)"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint      format, clippy, cargo deny, documentation"
 	@echo "make bench     the benchmarks of docs/benchmarks.md"
 	@echo "make soak      a thousand kills under load"
+	@echo "make fuzz      fuzz what an upload goes through, until Ctrl-C (SECONDS_TO_FUZZ=600)"
 	@echo "make build     the hub with its plugins: target/release/sandbar"
 	@echo "make guests    all plugins: target/guests/*.wasm"
 	@echo "make languages the example in seven languages: examples/languages/*/build/plugin.wasm"
@@ -39,16 +40,18 @@ clients:
 	@node examples/github/setup.mjs
 
 test:
-	@echo "[1/5] plugins (the wasm32 target is installed where it is missing)"
+	@echo "[1/6] plugins (the wasm32 target is installed where it is missing)"
 	@scripts/guests.sh
-	@echo "[2/5] the example in seven languages (their compilers are installed where they are missing)"
+	@echo "[2/6] the example in seven languages (their compilers are installed where they are missing)"
 	@$(MAKE) --no-print-directory languages
-	@echo "[3/5] client libraries for the conformance tests, and the example's data"
+	@echo "[3/6] client libraries for the conformance tests, and the example's data"
 	@$(MAKE) --no-print-directory clients
-	@echo "[4/5] the hub (a cold build takes some ten minutes on two cores)"
+	@echo "[4/6] the hub (a cold build takes some ten minutes on two cores)"
 	@cargo build --release --workspace --bin sandbar
-	@echo "[5/5] all tests"
+	@echo "[5/6] all tests"
 	@cargo test --release --workspace --no-fail-fast
+	@echo "[6/6] the same mutations of uploads at every run (wasmtime is compiled once more, some five minutes cold)"
+	@scripts/fuzz.sh --fixed
 
 lint:
 	@scripts/lint.sh
@@ -60,6 +63,11 @@ bench: guests build
 	target/release/sandbar bench
 	target/release/sandbar bench --concurrency 1 --events 50000
 	target/release/sandbar bench pull
+	target/release/sandbar bench hostile
+	target/release/sandbar bench plugins
+
+fuzz:
+	@scripts/fuzz.sh
 
 soak: guests build
 	SANDBAR_KILLS=1000 cargo test --release --workspace --test durability kill -- --nocapture

@@ -4,8 +4,11 @@
 //! (synced) → read over HTTP. The floor: the same parsing, checking and mapping natively in one
 //! loop, plus two raw synced writes. Both take the same events, in turn, on the same disk.
 
+mod client;
 mod floor;
+pub mod hostile;
 mod load;
+pub mod plugins;
 mod process;
 pub mod pull;
 mod report;
@@ -57,21 +60,40 @@ pub fn run(options: &Options) -> Result<(), String> {
     {
         return Err("events, batch, concurrency and rounds must be at least 1".into());
     }
-    let plugin = std::fs::read(&options.plugin).map_err(|error| {
+    let plugin = plugin(&options.plugin)?;
+    let measured = in_folder(&options.folder, |folder| measure(options, &plugin, folder))?;
+    report::print(options, &measured);
+    Ok(())
+}
+
+/// The bytes of a guest.
+fn plugin(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| {
         format!(
-            "cannot read the plugin {}: {error}; build it with 'make guests', or name it with --plugin",
-            options.plugin.display()
+            "cannot read the plugin {}: {error}; build it with 'make guests', or say where it is (--help)",
+            path.display()
         )
-    })?;
-    let folder = options
-        .folder
-        .join(format!("sandbar-bench-{}", std::process::id()));
+    })
+}
+
+/// In a folder of its own inside `parent`, which is removed again.
+fn in_folder<T>(
+    parent: &Path,
+    measure: impl FnOnce(&Path) -> Result<T, String>,
+) -> Result<T, String> {
+    let folder = parent.join(format!("sandbar-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)
         .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-    let measured = measure(options, &plugin, &folder);
+    let measured = measure(&folder);
     let _ = std::fs::remove_dir_all(&folder);
-    report::print(options, &measured?);
-    Ok(())
+    measured
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))
 }
 
 /// All that was measured.
@@ -87,10 +109,7 @@ pub struct Measured {
 }
 
 fn measure(options: &Options, plugin: &[u8], folder: &Path) -> Result<Measured, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let runtime = runtime()?;
     let mut hub = process::Hub::start(&folder.join("hub"))?;
     let client = load::Client::new(&hub.url)?;
     runtime.block_on(client.prepare(options, plugin))?;

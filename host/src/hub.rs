@@ -157,6 +157,7 @@ impl Hub {
             catalog.clone(),
             tables.clone(),
             processor.guest_logs().clone(),
+            processor.places().clone(),
             ripe,
         );
         for (name, route) in catalog.routes() {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sandbar_log::Log;
-use sandbar_plugin::Engine;
+use sandbar_plugin::{Engine, Standing};
 use sandbar_types::{Name, Offset, PartitionId};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -25,6 +25,7 @@ mod guest_logs;
 mod lane;
 mod lookup;
 mod pipeline;
+mod places;
 mod step;
 mod view;
 mod work;
@@ -35,6 +36,7 @@ pub use guest_logs::{GuestLines, GuestLogs, Wanted as WantedLines};
 pub use lane::Counts;
 pub use lookup::{GrantedTables, Tables};
 pub use pipeline::{Pipeline, cause_of};
+pub use places::{Held, Places};
 pub use step::{Cause, Failure, Processed, Verdict};
 pub use view::{Snapshot, State};
 
@@ -52,6 +54,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     guest_logs: Arc<GuestLogs>,
     tables: Arc<Tables>,
+    places: Arc<Places>,
 }
 
 impl Shared {
@@ -106,6 +109,7 @@ impl Processor {
     ) -> Self {
         let shared = Shared {
             log,
+            places: Places::of(engine.places()),
             engine,
             catalog,
             checkpoints,
@@ -155,6 +159,7 @@ impl Processor {
                 control: receiver.clone(),
                 view: view.clone(),
                 failing: false,
+                standing: Standing::default(),
             };
             Lane {
                 source,
@@ -218,6 +223,12 @@ impl Processor {
     #[must_use]
     pub fn guest_logs(&self) -> &Arc<GuestLogs> {
         &self.shared.guest_logs
+    }
+
+    /// Where plugin instances are to be had.
+    #[must_use]
+    pub fn places(&self) -> &Arc<Places> {
+        &self.shared.places
     }
 
     /// How the lanes of a route are doing.

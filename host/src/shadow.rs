@@ -16,7 +16,7 @@ use std::{
 };
 
 use sandbar_log::Log;
-use sandbar_plugin::Engine;
+use sandbar_plugin::{Engine, Standing};
 use sandbar_types::{Name, PartitionId};
 use tokio::{
     sync::{mpsc, watch},
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::{Catalog, ShadowDocument, ShadowRecord, ShadowStart},
-    process::{Control, GuestLogs, Tables},
+    process::{Control, GuestLogs, Places, Tables},
 };
 
 pub use report::{Example, Promotion, ShadowReport, ShadowState};
@@ -42,6 +42,7 @@ struct Shared {
     catalog: Arc<Catalog>,
     tables: Arc<Tables>,
     guest_logs: Arc<GuestLogs>,
+    places: Arc<Places>,
     /// Told of routes whose candidate is to take over.
     ripe: mpsc::Sender<Name>,
 }
@@ -71,6 +72,7 @@ impl Shadows {
         catalog: Arc<Catalog>,
         tables: Arc<Tables>,
         guest_logs: Arc<GuestLogs>,
+        places: Arc<Places>,
         ripe: mpsc::Sender<Name>,
     ) -> Self {
         Self {
@@ -80,6 +82,7 @@ impl Shadows {
                 catalog,
                 tables,
                 guest_logs,
+                places,
                 ripe,
             }),
             running: Mutex::default(),
@@ -117,6 +120,7 @@ impl Shadows {
             progress: progress.clone(),
             stop: stop.clone(),
             told: tell,
+            standing: Standing::default(),
         };
         let task = if over {
             tokio::spawn(async {})

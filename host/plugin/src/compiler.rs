@@ -65,7 +65,6 @@ pub(crate) fn translate_outside(
     let started = Command::new(&compiler.program)
         .args(&compiler.arguments)
         .arg(compiler.memory_bytes.to_string())
-        .arg(options.max_instances.to_string())
         .arg(options.max_memory_bytes.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -154,7 +153,8 @@ fn compile(arguments: &[String]) -> Result<(), String> {
     };
     let memory_bytes = number()?;
     let options = EngineOptions {
-        max_instances: u32::try_from(number()?).map_err(|error| error.to_string())?,
+        // It makes none, and what is set aside for them counts as its memory.
+        max_instances: 1,
         max_memory_bytes: usize::try_from(number()?).map_err(|error| error.to_string())?,
         ..EngineOptions::default()
     };

@@ -8,7 +8,7 @@ use wasmtime::{
 };
 
 use crate::{
-    Compiler, Error, Plugin, Refusal,
+    Compiler, Error, Plugin, Refusal, Standing,
     artifact::Artifacts,
     state::{self, State, TABLE_ELEMENTS},
     ticker::Ticker,
@@ -103,6 +103,12 @@ impl Engine {
         Plugin::compile(self, bytes)
     }
 
+    /// How many instances the pool holds; one with several memories takes [several](Plugin::places).
+    #[must_use]
+    pub fn places(&self) -> u32 {
+        self.0.options.max_instances.max(1)
+    }
+
     /// Runs a job on one of the engine's threads.
     ///
     /// # Errors
@@ -111,12 +117,27 @@ impl Engine {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        self.0.workers.run(job).await
+        self.run_as(&Standing::default(), job).await
+    }
+
+    /// Runs a job of someone who has run others before: who kept a thread for long gives way to
+    /// those who did not.
+    ///
+    /// # Errors
+    /// When the job panics or the engine is being dropped.
+    pub async fn run_as<T: Send + 'static>(
+        &self,
+        standing: &Standing,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.0.workers.run(standing, job).await
     }
 }
 
 /// Instances in the core of one component: adapters and shims count; a Python component has 38.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
+/// Tables for each memory that there is room for.
+pub(crate) const TABLES_PER_PLACE: u32 = 4;
 /// A guest's stack; the engine's threads have 8 times as much.
 const STACK_BYTES: usize = 512 << 10;
 
@@ -143,9 +164,10 @@ fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
     let instances = options.max_instances.max(1);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(8))
+        // Memories and tables have room of their own and are counted (`Plugin::places`); core instances have none.
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
         .total_memories(instances)
-        .total_tables(instances.saturating_mul(4))
+        .total_tables(instances.saturating_mul(TABLES_PER_PLACE))
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(4)
         .max_tables_per_component(16)

@@ -43,3 +43,4 @@ pub use limits::{Capability, Limits};
 pub use plugin::Plugin;
 pub use refusal::{Error, InstantiateError, Refusal};
 pub use runner::Runner;
+pub use workers::Standing;

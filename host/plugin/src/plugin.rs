@@ -6,7 +6,9 @@ use wasmtime::component::{Component, InstancePre};
 
 use crate::{
     Capability, Engine, Form, Grants, InstantiateError, Limits, Refusal, Runner, World, artifact,
-    compiler, inspect,
+    compiler,
+    engine::TABLES_PER_PLACE,
+    inspect,
     state::{State, TABLE_ELEMENTS},
     symbols::Symbols,
     wasi,
@@ -24,6 +26,7 @@ struct Inner {
     world: World,
     capabilities: Vec<Capability>,
     reused: bool,
+    places: u32,
     instance: InstancePre<State>,
     symbols: Symbols,
 }
@@ -70,6 +73,7 @@ impl Plugin {
             world,
             capabilities,
             reused,
+            places: places(&component),
             instance,
             symbols: Symbols::read(bytes, form),
         })))
@@ -116,6 +120,12 @@ impl Plugin {
     #[must_use]
     pub fn is_reused(&self) -> bool {
         self.0.reused
+    }
+
+    /// How many of the engine's [places](Engine::places) an instance takes.
+    #[must_use]
+    pub fn places(&self) -> u32 {
+        self.0.places
     }
 
     /// Starts the plugin for a step: makes an instance and calls `configure` with `config`, which is
@@ -210,4 +220,13 @@ fn fits(engine: &Engine, component: &Component) -> Result<(), Refusal> {
         }),
         None => Ok(()),
     }
+}
+
+/// One for each of its memories, or for each few of its tables.
+fn places(component: &Component) -> u32 {
+    let resources = component.resources_required();
+    resources.map_or(1, |resources| {
+        let for_tables = resources.num_tables.div_ceil(TABLES_PER_PLACE);
+        resources.num_memories.max(for_tables).max(1)
+    })
 }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Measured, Options};
+use super::{Measured, Options, client::done};
 use crate::contract::Definition;
 
 const SOURCE: &str = "bench.orders";
@@ -313,17 +313,6 @@ impl Reader {
             self.arrived.fetch_add(events, Ordering::Relaxed);
         }
         Ok((count, seen))
-    }
-}
-
-async fn done(request: reqwest::RequestBuilder) -> Result<Bytes, String> {
-    let response = request.send().await.map_err(|error| error.to_string())?;
-    let status = response.status();
-    let body = response.bytes().await.map_err(|error| error.to_string())?;
-    if status.is_success() {
-        Ok(body)
-    } else {
-        Err(format!("{status}: {}", String::from_utf8_lossy(&body)))
     }
 }
 

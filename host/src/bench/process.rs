@@ -1,5 +1,5 @@
 //! The hub under test: this same binary in a process of its own, so that its CPU time and memory are
-//! its own.
+//! its own. `SANDBAR_BIN` names another build, to be compared with this one.
 
 use std::{
     io::{BufRead, BufReader},
@@ -17,7 +17,10 @@ pub struct Hub {
 impl Hub {
     /// Starts one on a fresh folder and a free port.
     pub fn start(data: &Path) -> Result<Self, String> {
-        let binary = std::env::current_exe().map_err(|error| error.to_string())?;
+        let binary = match std::env::var_os("SANDBAR_BIN") {
+            Some(named) => named.into(),
+            None => std::env::current_exe().map_err(|error| error.to_string())?,
+        };
         let mut child = Command::new(binary)
             .args([
                 "serve",
@@ -61,12 +64,22 @@ impl Hub {
             / TICKS_PER_SECOND
     }
 
-    /// The largest resident memory so far, in bytes (`VmHWM`).
+    /// The largest resident memory so far, in bytes.
     pub fn peak_memory(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// Resident memory, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// A line of `/proc/<pid>/status` that counts KiB.
+    fn status_bytes(&self, line: &str) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        let rest = text.lines().find_map(|one| one.strip_prefix(line));
+        let kib = rest.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
         kib.unwrap_or(0) * 1024
     }
 

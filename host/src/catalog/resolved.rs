@@ -38,6 +38,12 @@ impl Resolved {
         self.steps.iter().any(|step| step.plugin.calls_out())
     }
 
+    /// The places in the engine's pool that an instance of every step takes.
+    #[must_use]
+    pub fn places(&self) -> u32 {
+        self.steps.iter().map(|step| step.plugin.places()).sum()
+    }
+
     /// The topics that steps may look into.
     pub fn looks_into(&self) -> impl Iterator<Item = &Name> {
         let steps = self.document.steps.iter();

@@ -230,13 +230,54 @@ pub(super) struct BenchArgs {
 }
 
 /// A part of the way, for itself.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum BenchPart {
     /// Events of a warm log through a pull subscription, with acknowledgements.
     Pull(PullBenchArgs),
+    /// What routes notice of plugins that misbehave on other routes of the same hub.
+    Hostile {
+        /// Hostile routes, and quiet ones.
+        #[arg(long, default_value_t = 4)]
+        routes: usize,
+        /// Of one phase.
+        #[arg(long, default_value_t = 4)]
+        seconds: u64,
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Only the kinds of harm whose names have this in them; may be repeated.
+        #[arg(long)]
+        only: Vec<String>,
+        /// The folder of the guests (built by 'make guests').
+        #[arg(long, default_value = "target/guests")]
+        guests: PathBuf,
+        /// A folder on the disk to be measured.
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Many plugins on many routes in one hub, and how long a new version takes to its first event.
+    Plugins {
+        /// Plugins, each with a route of its own; 0: only new versions.
+        #[arg(long, default_value_t = 1000)]
+        plugins: usize,
+        /// Events for each route when all are at work at once.
+        #[arg(long, default_value_t = 20)]
+        events: usize,
+        /// New versions.
+        #[arg(long, default_value_t = 20)]
+        uploads: usize,
+        /// How long the idle hub is watched.
+        #[arg(long, default_value_t = 10)]
+        idle_seconds: u64,
+        /// The orders plugin (built by 'make guests').
+        #[arg(long, default_value = "target/guests/guest-orders-columns.wasm")]
+        plugin: PathBuf,
+        /// A folder on the disk to be measured.
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct PullBenchArgs {
     #[arg(long, default_value_t = 500_000)]
     events: usize,
@@ -261,24 +302,65 @@ struct PullBenchArgs {
     folder: PathBuf,
 }
 
-fn bench_pull(args: &PullBenchArgs, json: bool) -> Outcome {
-    let options = bench::pull::Options {
-        events: args.events,
-        bytes: args.bytes,
-        keys: args.keys,
-        limit: args.limit,
-        clients: args.clients,
-        partitions: args.partitions,
-        rounds: args.rounds,
-        folder: args.folder.clone(),
-        json,
-    };
-    bench::pull::run(&options).map_err(Failure::Local)
+impl PullBenchArgs {
+    fn options(&self, json: bool) -> bench::pull::Options {
+        bench::pull::Options {
+            events: self.events,
+            bytes: self.bytes,
+            keys: self.keys,
+            limit: self.limit,
+            clients: self.clients,
+            partitions: self.partitions,
+            rounds: self.rounds,
+            folder: self.folder.clone(),
+            json,
+        }
+    }
+}
+
+impl BenchPart {
+    fn run(&self, json: bool) -> Result<(), String> {
+        match self.clone() {
+            Self::Pull(args) => bench::pull::run(&args.options(json)),
+            Self::Hostile {
+                routes,
+                seconds,
+                rounds,
+                only,
+                guests,
+                folder,
+            } => bench::hostile::run(&bench::hostile::Options {
+                routes,
+                seconds,
+                rounds,
+                only,
+                guests,
+                folder,
+                json,
+            }),
+            Self::Plugins {
+                plugins,
+                events,
+                uploads,
+                idle_seconds,
+                plugin,
+                folder,
+            } => bench::plugins::run(&bench::plugins::Options {
+                plugins,
+                events,
+                uploads,
+                idle_seconds,
+                plugin,
+                folder,
+                json,
+            }),
+        }
+    }
 }
 
 pub(super) fn bench(args: &BenchArgs, json: bool) -> Outcome {
-    if let Some(BenchPart::Pull(pull)) = &args.part {
-        return bench_pull(pull, json);
+    if let Some(part) = &args.part {
+        return part.run(json).map_err(Failure::Local);
     }
     let options = bench::Options {
         events: args.events,

@@ -16,6 +16,7 @@ use std::{
 };
 
 use sandbar_log::{Append, Log};
+use sandbar_plugin::Standing;
 use sandbar_types::{Name, Offset, PartitionId};
 use tokio::{sync::watch, time::Instant};
 
@@ -24,6 +25,7 @@ use super::{
     checkpoint::Checkpoint,
     lane::Lane,
     pipeline::Pipeline,
+    places::Held,
     step::Written,
     view::{Saved, Snapshot, State, View},
     work::{Outcome, Turn, What},
@@ -64,6 +66,8 @@ pub struct Driver {
     pub view: Arc<View>,
     /// The last turn or append came to nothing.
     pub failing: bool,
+    /// Whether its turns are long.
+    pub standing: Standing,
 }
 
 /// What the driver knows between turns.
@@ -71,7 +75,7 @@ struct Progress {
     lane: Lane,
     /// What the lane runs; the control's route may be newer.
     active: Arc<Resolved>,
-    pipeline: Option<Pipeline>,
+    pipeline: Option<Ready>,
     written: Arc<Written>,
     /// Outputs of source events below this may be in the log already.
     doubt: Offset,
@@ -80,6 +84,13 @@ struct Progress {
     recovered_tails: Vec<(PartitionId, Offset)>,
     saved_at: Instant,
     dirty: bool,
+}
+
+/// Instances, and the places that they take.
+struct Ready {
+    // Dropped first: the places are free when the instances are gone.
+    pipeline: Option<Pipeline>,
+    places: Held,
 }
 
 enum Stop {
@@ -211,6 +222,7 @@ impl Driver {
                     tokio::time::sleep(STALLED_FOR).await;
                 }
             }
+            () = self.shared.places.wanted(), if idle.is_some() => progress.pipeline = None,
             () = sleep_until(wake) => {}
         }
         if idle.is_some_and(|idle| idle <= Instant::now()) {
@@ -239,6 +251,9 @@ impl Driver {
         if !self.look_up_to_date(&progress.active).await? {
             return Ok(());
         }
+        let Some(Ready { pipeline, places }) = self.ready(progress).await else {
+            return Ok(());
+        };
         let turn = Turn {
             log: self.shared.log.clone(),
             source: self.source.clone(),
@@ -246,14 +261,16 @@ impl Driver {
             guest_logs: self.shared.guest_logs.clone(),
             producer: self.producer(),
             route: progress.active.clone(),
-            pipeline: progress.pipeline.take(),
+            pipeline,
             lane: progress.lane.clone(),
             written: progress.written.clone(),
             what,
             now: clock::now(),
         };
         let started = Instant::now();
-        let outcome = match self.shared.engine.run(move || turn.take()).await {
+        let standing = self.standing.clone();
+        let turned = self.shared.engine.run_as(&standing, move || turn.take());
+        let outcome = match turned.await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(super::work::Error::Log(sandbar_log::Error::Trimmed { earliest, .. }))) => {
                 tracing::warn!(route = %self.name, source = %self.source, from = progress.lane.next, to = earliest, "events were deleted before the route read them");
@@ -261,8 +278,14 @@ impl Driver {
                 progress.dirty = true;
                 return Ok(());
             }
-            Ok(Err(error)) => return self.stalled(&error.to_string()).await,
-            Err(error) => return self.stalled(&format!("a turn failed: {error}")).await,
+            Ok(Err(error)) => {
+                drop(places);
+                return self.stalled(&error.to_string()).await;
+            }
+            Err(error) => {
+                drop(places);
+                return self.stalled(&format!("a turn failed: {error}")).await;
+            }
         };
         self.shared
             .metrics
@@ -273,7 +296,12 @@ impl Driver {
             lane,
             ..
         } = outcome;
-        progress.pipeline = Some(pipeline);
+        let ready = Ready {
+            pipeline: Some(pipeline),
+            places,
+        };
+        // Who waits for places comes first; this lane then waits behind them.
+        progress.pipeline = Some(ready).filter(|_| !self.shared.places.are_wanted());
         self.append(frames).await?;
         self.failing = false;
         progress.lane = lane;
@@ -282,6 +310,22 @@ impl Driver {
             progress.written = Arc::new(Written::new());
         }
         Ok(())
+    }
+
+    /// Instances where there are some, else places for them. `None`: there was a word while it waited.
+    async fn ready(&mut self, progress: &mut Progress) -> Option<Ready> {
+        let count = progress.active.places();
+        let kept = progress.pipeline.take();
+        if let Some(ready) = kept.filter(|ready| ready.places.count() == count) {
+            return Some(ready);
+        }
+        tokio::select! {
+            places = self.shared.places.take(count) => Some(Ready { pipeline: None, places }),
+            changed = self.control.changed() => {
+                drop(changed);
+                None
+            }
+        }
     }
 
     /// Appends until it works: nothing is given up because a disk is full.

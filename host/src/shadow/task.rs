@@ -7,6 +7,7 @@ use std::{
 
 use futures_util::future::select_all;
 use sandbar_log::Log;
+use sandbar_plugin::Standing;
 use sandbar_types::{Batch, Name, Offset, PartitionId};
 use tokio::{
     sync::watch,
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     catalog::{Resolved, ShadowDocument},
-    process::{Control, Pipeline, Processed},
+    process::{Control, Held, Pipeline, Processed},
 };
 
 /// How long the topics that plugins look into are read at a time.
@@ -48,12 +49,16 @@ pub(super) struct Task {
     pub stop: CancellationToken,
     /// Told whenever the report has changed.
     pub told: watch::Sender<()>,
+    /// Whether its calls are long.
+    pub standing: Standing,
 }
 
 /// Both sides, ready to run.
 struct Pair {
     active: Pipeline,
     candidate: Pipeline,
+    /// Of both; given back with them.
+    _places: Held,
 }
 
 /// What came of a part of the source.
@@ -203,6 +208,7 @@ impl Task {
         tokio::select! {
             _ = any => {}
             _ = self.route.changed() => {}
+            () = self.shared.places.wanted(), if pair.is_some() => *pair = None,
             () = tokio::time::sleep(IDLE_AFTER), if pair.is_some() => *pair = None,
         }
         Ok(())
@@ -226,10 +232,16 @@ impl Task {
             EVENTS_PER_CALL.min(usize::try_from(left).unwrap_or(usize::MAX))
         });
         let partition = partition.clone();
-        let ran = self.shared.engine.run(move || {
-            let pair = match pair {
-                Some(pair) => pair,
-                None => make(&shared, &name, &route, &document)?,
+        // The candidate differs in one step; what that takes more is had from the room left to others.
+        let places = match &pair {
+            Some(_) => None,
+            None => Some(self.shared.places.take(route.places() * 2).await),
+        };
+        let ran = self.shared.engine.run_as(&self.standing, move || {
+            let pair = match (pair, places) {
+                (Some(pair), _) => pair,
+                (None, Some(places)) => make(&shared, &name, &route, &document, places)?,
+                (None, None) => return Err("no places were taken".to_owned()),
             };
             run(&shared, pair, &route, &partition, next, most)
         });
@@ -252,6 +264,7 @@ fn make(
     name: &Name,
     route: &Arc<Resolved>,
     document: &ShadowDocument,
+    places: Held,
 ) -> Result<Pair, String> {
     let candidate = shared
         .catalog
@@ -263,6 +276,7 @@ fn make(
     Ok(Pair {
         active: Pipeline::new(route.clone())?,
         candidate: Pipeline::new(Arc::new(candidate))?,
+        _places: places,
     })
 }
 

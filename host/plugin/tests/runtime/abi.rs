@@ -1,7 +1,7 @@
 //! Guests that answer by hand, and wrongly: pointers, lengths and texts that the canonical ABI does
 //! not allow. Each takes down its own call and nothing else.
 
-use sandbar_plugin::{Engine, FaultKind, Grants, InstantiateError, Plugin, Verdict};
+use sandbar_plugin::{Engine, FaultKind, Grants, InstantiateError, Limits, Plugin, Verdict};
 
 use crate::{batch, engine, fault, limits, start, targets};
 
@@ -143,6 +143,24 @@ fn tables_do_not_grow_without_end() {
             .instantiate("null", limits(), &Grants::default())
             .is_ok()
     );
+}
+
+#[test]
+fn memory_grows_up_to_its_cap_and_not_a_page_further() {
+    // Traps unless the first growth succeeds and the second is refused.
+    let growing = r#"(func $grow
+            (if (i32.ne (memory.grow (i32.const 62)) (i32.const 2)) (then (unreachable)))
+            (if (i32.ne (memory.grow (i32.const 1)) (i32.const -1)) (then (unreachable))))
+        (start $grow)"#;
+    let plugin = by_hand(&engine(), growing, &words(&[32, 0]), 16);
+    for (pages, starts) in [(64, true), (63, false), (65, false)] {
+        let limits = Limits {
+            memory_bytes: pages << 16,
+            ..limits()
+        };
+        let started = plugin.instantiate("null", limits, &Grants::default());
+        assert_eq!(started.is_ok(), starts, "{pages} pages");
+    }
 }
 
 #[test]
