@@ -4,6 +4,7 @@
 mod documents;
 mod held;
 mod history;
+mod killed;
 mod offsets;
 mod pull;
 mod restart;

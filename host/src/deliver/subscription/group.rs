@@ -138,6 +138,8 @@ pub struct Group {
     held_ahead: BTreeSet<Offset>,
     /// Not read again yet, and a settlement is on its way.
     settling_ahead: HashSet<Offset, Spread>,
+    /// How far it had read before a restart.
+    read_before: Offset,
     out: usize,
     counts: Counts,
 }
@@ -200,6 +202,13 @@ impl Group {
             return 0;
         }
         policy.max_waiting.saturating_sub(self.slots.len())
+    }
+
+    /// After a restart: whether there may be older events than those that wait, read before and not
+    /// yet again.
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        self.next < self.read_before
     }
 
     /// Takes note of the event at `offset`, which is to be delivered.

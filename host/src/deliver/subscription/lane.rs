@@ -184,6 +184,8 @@ impl Lane {
         handed: &mut Vec<Handed>,
     ) -> Result<u64, Problem> {
         let policy = &want.settings.policy;
+        // The oldest first, also right after a restart.
+        while self.lock().group.is_catching_up() && self.fill(shared, want.settings)? {}
         loop {
             let tag = {
                 let mut inner = self.lock();

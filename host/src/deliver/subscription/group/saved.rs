@@ -188,6 +188,8 @@ impl Group {
         group.counts.offered = group.counts.settled() + saved.slots.len() as u64;
         group.settled_ahead = saved.settled.iter().copied().collect();
         group.held_ahead = saved.held.iter().copied().collect();
+        let read = saved.settled.iter().map(|(_, to)| *to);
+        group.read_before = read.max().unwrap_or(saved.next);
         // Heads that wait for something come first: nothing stood before them.
         let waits = |slot: &SavedSlot| slot.held || slot.dying.is_some() || slot.due.is_some();
         let (first, second): (Vec<_>, Vec<_>) = saved.slots.iter().partition(|slot| waits(slot));
