@@ -6,9 +6,11 @@
 mod dead_letters;
 mod lineage;
 mod page;
+mod selection;
 mod tail;
 
 pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter};
 pub use lineage::{EventHead, Lineage, Origin, OutputAt, RouteFate, trace_outputs};
 pub use page::{Page, Reader, Start};
+pub use selection::Selection;
 pub use tail::{Cursor, Tailed, follow};
