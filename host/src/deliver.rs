@@ -8,6 +8,7 @@ mod lineage;
 mod page;
 mod subscription;
 mod subscriptions;
+mod selection;
 mod tail;
 
 pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter};
@@ -19,4 +20,5 @@ pub use subscription::{
     TakenEvent, Token, attempt, stream,
 };
 pub use subscriptions::{SETTLED, Subscriptions};
+pub use selection::Selection;
 pub use tail::{Cursor, Tailed, follow};

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod contracts;
+mod filtered;
 mod idempotency;
 mod limits;
 mod publish;

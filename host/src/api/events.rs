@@ -25,7 +25,7 @@ use super::{
 use crate::{
     catalog::Topic,
     clock,
-    deliver::{Cursor, Start, Tailed, follow},
+    deliver::{Cursor, Selection, Start, Tailed, follow},
     hub::Hub,
     ingest::{Handling, Published},
     problem::{Code, Problem},
@@ -103,6 +103,10 @@ pub(super) struct ReadQuery {
     limit: Option<usize>,
     /// Seconds to wait for an event when there is none; up to 60, fractions allowed.
     wait: Option<f64>,
+    /// Only events that it takes: an expression in CloudEvents SQL, or a filter of the CloudEvents
+    /// Subscriptions API (or an array of them) as JSON. Where few events fit, a page may be empty
+    /// although `sandbar-next-offset` is before the tail: read on there.
+    filter: Option<String>,
 }
 
 /// Reads events, or follows them with `Accept: text/event-stream`.
@@ -147,7 +151,8 @@ pub(super) async fn read(
     let wait = wait_of(query.wait)?;
     let partition = PartitionId::new(topic.name.clone(), query.partition.unwrap_or(0));
     check_partition(&topic, partition.partition)?;
-    let reading = hub.reader.page(&partition, start, limit, wait);
+    let wanted = query.selection()?;
+    let reading = hub.reader.page(&partition, start, limit, &wanted, wait);
     let page = tokio::select! {
         page = reading => page?,
         () = hub.stopping.cancelled() => {
@@ -175,6 +180,11 @@ pub(super) fn wait_of(seconds: Option<f64>) -> Result<Duration, Problem> {
 }
 
 impl ReadQuery {
+    fn selection(&self) -> Result<Selection, Problem> {
+        let filter = self.filter.as_deref().map(Selection::parse);
+        Ok(filter.transpose()?.unwrap_or_default())
+    }
+
     fn start(&self) -> Result<Start, Problem> {
         match (self.offset.as_deref(), self.time.as_deref()) {
             (Some(_), Some(_)) => Err(malformed("give offset or time, not both")),
@@ -254,9 +264,11 @@ async fn stream(
         })?;
         cursor.0.extend(resumed.0);
     }
+    let wanted = query.selection()?;
     let (sender, receiver) = mpsc::channel(FOLLOWER_QUEUE);
     let stopping = hub.stopping.clone();
-    tokio::spawn(follow(hub.reader.log().clone(), partitions, cursor, sender));
+    let log = hub.reader.log().clone();
+    tokio::spawn(follow(log, partitions, cursor, wanted, sender));
     let events = ReceiverStream::new(receiver).map(|tailed| Ok(sent(tailed)));
     let until =
         futures_util::StreamExt::take_until(events, async move { stopping.cancelled().await });
@@ -265,10 +277,14 @@ async fn stream(
 
 fn sent(tailed: Result<Tailed, Problem>) -> Sent {
     match tailed {
-        Ok(tailed) => Sent::default()
-            .id(tailed.cursor)
-            .event(tailed.r#type)
-            .data(tailed.json),
+        // An id alone is no event to a client, which keeps it for its Last-Event-ID.
+        Ok(Tailed { cursor, event }) => match event {
+            Some(event) => Sent::default()
+                .id(cursor)
+                .event(event.r#type)
+                .data(event.json),
+            None => Sent::default().id(cursor),
+        },
         Err(problem) => Sent::default()
             .event("sandbar.problem")
             .data(problem.to_string()),

@@ -3,6 +3,7 @@
 //! A stream that breaks is taken up again where it broke, also where nothing had come yet: the place
 //! to begin is fixed before the stream is opened.
 
+mod filters;
 mod stream;
 
 use std::time::Duration;
@@ -14,8 +15,11 @@ use serde_json::{Value, value::RawValue};
 use super::{
     Client, Outcome,
     client::{Failure, path},
-    output, table,
+    output,
+    paint::{Paint, Tone},
+    table,
 };
+use filters::FilterArgs;
 use stream::Tail;
 
 #[derive(Debug, Args)]
@@ -33,6 +37,8 @@ pub(super) struct TailArgs {
     /// Stop at the end of what is there now, instead of waiting for more.
     #[arg(long)]
     no_follow: bool,
+    #[command(flatten)]
+    filters: FilterArgs,
 }
 
 /// How often in a row a broken stream is taken up again before the command gives up.
@@ -118,11 +124,12 @@ fn read_once(client: &Client, args: &TailArgs) -> Outcome {
     for (partition, tail) in tails {
         let mut from = start(&args.from);
         loop {
-            let query = [
+            let mut query = vec![
                 from,
                 ("partition", partition.to_string()),
                 ("limit", left.min(1000).to_string()),
             ];
+            query.extend(args.filters.query()?);
             let response = client.send(client.request(Method::GET, &path).query(&query))?;
             let next = response
                 .headers()
@@ -155,14 +162,17 @@ pub(super) fn show(client: &Client, json: &str) -> Result<bool, Failure> {
     } else {
         let event: Value = serde_json::from_str(json).map_err(Failure::local)?;
         let text = |name: &str| table::cell(&event[name]);
+        let paint = Paint::for_stdout();
+        let plain = |name: &str| table::plain(&text(name));
         let place = format!("{}/{}", text("sandbarpartition"), text("sandbaroffset"));
-        let data = data_as_written(json)?;
-        table::plain(&format!(
-            "{place:<10} {}  {}  {}  {data}",
-            text("type"),
-            text("id"),
-            text("subject")
-        ))
+        format!(
+            "{} {}  {}  {}  {}",
+            paint.text(Tone::Quiet, format_args!("{place:<10}")),
+            paint.text(Tone::Good, plain("type")),
+            paint.text(Tone::Strong, plain("id")),
+            paint.text(Tone::Notice, plain("subject")),
+            table::plain(data_as_written(json)?)
+        )
     };
     output::try_write(&mut std::io::stdout().lock(), format_args!("{line}\n"))
         .map_err(Failure::local)

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sandbar_log::{Frame, Log};
 use sandbar_types::{AttributeValue, Batch, Offset, PartitionId, Provenance};
 
+use super::Selection;
 use crate::{
     ingest::cloudevents,
     problem::{Code, Problem},
@@ -12,6 +13,8 @@ use crate::{
 
 /// A page is closed when its events have so many bytes.
 const PAGE_BYTES: usize = 16 * 1024 * 1024;
+/// Where few events are wanted, a page is closed when so many bytes were looked through.
+const MOST_LOOKED_THROUGH: usize = 64 * 1024 * 1024;
 
 /// Where to read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Page {
     pub count: usize,
     /// Where to read on.
     pub next: Offset,
+    /// Bytes of the log that were looked through.
+    looked_through: usize,
 }
 
 /// Reads the log for those outside.
@@ -70,7 +75,8 @@ impl Reader {
         }
     }
 
-    /// Up to `limit` events from `start` on; when there is none yet, waits up to `wait` for one.
+    /// Up to `limit` of the wanted events from `start` on; when there is none yet, waits up to `wait` for
+    /// one. Where few are wanted a page may have none although the log goes on behind `next`.
     ///
     /// # Errors
     /// `offset-trimmed`, `offset-past-tail`, `damaged`.
@@ -79,10 +85,11 @@ impl Reader {
         partition: &PartitionId,
         start: Start,
         limit: usize,
+        wanted: &Selection,
         wait: Duration,
     ) -> Result<Page, Problem> {
         let mut tail = self.log.watch(partition).map_err(|error| refusal(&error))?;
-        let from = self
+        let mut from = self
             .blocking(partition, move |reader, partition| {
                 reader.offset_of(partition, start)
             })
@@ -91,11 +98,18 @@ impl Reader {
         loop {
             let now = *tail.borrow_and_update();
             if now > from {
-                return self
+                let selection = wanted.clone();
+                let page = self
                     .blocking(partition, move |reader, partition| {
-                        reader.read(partition, from, limit)
+                        reader.read(partition, from, limit, &selection)
                     })
-                    .await;
+                    .await?;
+                let at_the_end = page.next >= now;
+                if page.count > 0 || wanted.is_all() || !at_the_end {
+                    return Ok(page);
+                }
+                from = page.next;
+                continue;
             }
             if from > now {
                 let detail = format!("offset {from} of {partition} is past the tail {now}");
@@ -109,6 +123,7 @@ impl Reader {
                     body: b"[]".to_vec(),
                     count: 0,
                     next: from,
+                    looked_through: 0,
                 });
             }
         }
@@ -124,13 +139,23 @@ impl Reader {
         done.map_err(Problem::internal)?
     }
 
-    fn read(&self, partition: &PartitionId, from: Offset, limit: usize) -> Result<Page, Problem> {
+    fn read(
+        &self,
+        partition: &PartitionId,
+        from: Offset,
+        limit: usize,
+        wanted: &Selection,
+    ) -> Result<Page, Problem> {
         let mut page = Page {
             body: vec![b'['],
             count: 0,
             next: from,
+            looked_through: 0,
         };
-        while page.count < limit && page.body.len() < PAGE_BYTES {
+        while page.count < limit
+            && page.body.len() < PAGE_BYTES
+            && page.looked_through < MOST_LOOKED_THROUGH
+        {
             let tail = self
                 .log
                 .bounds(partition)
@@ -146,7 +171,7 @@ impl Reader {
                 break;
             }
             for frame in frames {
-                page.add(partition, &frame, limit)?;
+                page.add(partition, &frame, limit, wanted)?;
             }
         }
         page.body.push(b']');
@@ -184,12 +209,23 @@ impl Reader {
 }
 
 impl Page {
-    fn add(&mut self, partition: &PartitionId, frame: &Frame, limit: usize) -> Result<(), Problem> {
+    fn add(
+        &mut self,
+        partition: &PartitionId,
+        frame: &Frame,
+        limit: usize,
+        wanted: &Selection,
+    ) -> Result<(), Problem> {
         let batch = decode(partition, frame)?;
+        self.looked_through += frame.body.len();
         let skip = usize::try_from(self.next.saturating_sub(frame.base)).unwrap_or(usize::MAX);
         for index in skip..batch.len() {
             if self.count >= limit || self.body.len() >= PAGE_BYTES {
                 return Ok(());
+            }
+            if !wanted.takes(&batch, index) {
+                self.next = frame.base + index as u64 + 1;
+                continue;
             }
             if self.count > 0 {
                 self.body.push(b',');

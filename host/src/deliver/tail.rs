@@ -6,7 +6,10 @@ use sandbar_log::Log;
 use sandbar_types::{Offset, PartitionId};
 use tokio::sync::mpsc;
 
-use super::page::{decode, encode, refusal};
+use super::{
+    Selection,
+    page::{decode, encode, refusal},
+};
 use crate::problem::Problem;
 
 /// The next offset to be read of each partition.
@@ -42,17 +45,25 @@ impl std::fmt::Display for Cursor {
 pub struct Tailed {
     /// What to go on from after this event.
     pub cursor: String,
+    /// Nothing where events were passed over that are not wanted.
+    pub event: Option<TailedEvent>,
+}
+
+/// An event as a follower gets it.
+#[derive(Clone, Debug)]
+pub struct TailedEvent {
     pub r#type: String,
     /// The CloudEvents JSON format, on one line.
     pub json: String,
 }
 
-/// Sends events from `cursor` on, forever, until the receiver is dropped or reading fails. A
+/// Sends the wanted events from `cursor` on, forever, until the receiver is dropped or reading fails. A
 /// receiver that is slow is waited for; nothing piles up here.
 pub async fn follow(
     log: Arc<dyn Log>,
     partitions: Vec<PartitionId>,
     mut cursor: Cursor,
+    wanted: Selection,
     sender: mpsc::Sender<Result<Tailed, Problem>>,
 ) {
     let mut watches = Vec::with_capacity(partitions.len());
@@ -69,7 +80,7 @@ pub async fn follow(
             if *watch.borrow_and_update() <= from {
                 continue;
             }
-            match send_some(&log, partition, from, &mut cursor, &sender).await {
+            match send_some(&log, partition, from, &mut cursor, &wanted, &sender).await {
                 Ok(true) => moved = true,
                 Ok(false) => return,
                 Err(problem) => return drop(sender.send(Err(problem)).await),
@@ -96,17 +107,25 @@ async fn send_some(
     partition: &PartitionId,
     from: Offset,
     cursor: &mut Cursor,
+    wanted: &Selection,
     sender: &mpsc::Sender<Result<Tailed, Problem>>,
 ) -> Result<bool, Problem> {
-    let (reader, wanted) = (log.clone(), partition.clone());
-    let read = tokio::task::spawn_blocking(move || reader.read(&wanted, from, 256 * 1024)).await;
+    let (reader, source) = (log.clone(), partition.clone());
+    let read = tokio::task::spawn_blocking(move || reader.read(&source, from, 256 * 1024)).await;
     let frames = read
         .map_err(Problem::internal)?
         .map_err(|error| refusal(&error))?;
+    let mut passed_over = false;
     for frame in frames {
         let batch = decode(partition, &frame)?;
         let skip = usize::try_from(from.saturating_sub(frame.base)).unwrap_or(usize::MAX);
         for index in skip..batch.len() {
+            let next = frame.base + index as u64 + 1;
+            cursor.0.insert(partition.partition, next);
+            passed_over = !wanted.takes(&batch, index);
+            if passed_over {
+                continue;
+            }
             let mut json = Vec::new();
             encode(partition, &frame, &batch, index, &mut json);
             // Outside of strings, where they must be escaped, these are but white space.
@@ -115,18 +134,26 @@ async fn send_some(
                     *byte = b' ';
                 }
             }
-            cursor
-                .0
-                .insert(partition.partition, frame.base + index as u64 + 1);
             let tailed = Tailed {
                 cursor: cursor.to_string(),
-                r#type: batch.get(index).r#type.to_owned(),
-                json: String::from_utf8(json).map_err(Problem::internal)?,
+                event: Some(TailedEvent {
+                    r#type: batch.get(index).r#type.to_owned(),
+                    json: String::from_utf8(json).map_err(Problem::internal)?,
+                }),
             };
             if sender.send(Ok(tailed)).await.is_err() {
                 return Ok(false);
             }
         }
+    }
+    if passed_over {
+        // So that a reconnect need not look through them again.
+        let cursor = cursor.to_string();
+        let tailed = Tailed {
+            cursor,
+            event: None,
+        };
+        return Ok(sender.send(Ok(tailed)).await.is_ok());
     }
     Ok(true)
 }

@@ -49,6 +49,7 @@ impl<'a> Tail<'a> {
         if let Some(partition) = self.args.partition {
             request = request.query(&[("partition", partition)]);
         }
+        let request = request.query(&self.args.filters.query()?.as_slice());
         let lines = BufReader::new(self.client.send(request)?).lines();
         self.connected = true;
         let mut message = Message::default();
@@ -59,6 +60,11 @@ impl<'a> Tail<'a> {
             let Some(Message { id, event, data }) = message.take_line(&line) else {
                 continue;
             };
+            if data.is_empty() {
+                // Events that are not wanted were passed over.
+                self.last = id.or(self.last.take());
+                continue;
+            }
             if event == PROBLEM {
                 return Err(Failure::local(format!("the hub ended the stream: {data}")));
             }
@@ -87,11 +93,12 @@ struct Message {
 }
 
 impl Message {
-    /// Takes a line; the empty one ends the message, and one without data is nothing.
+    /// Takes a line; the empty one ends the message, and one without data and id is nothing.
     fn take_line(&mut self, line: &str) -> Option<Message> {
         if line.is_empty() {
             let whole = std::mem::take(self);
-            return (!whole.data.is_empty()).then_some(whole);
+            let is_one = !whole.data.is_empty() || whole.id.is_some();
+            return is_one.then_some(whole);
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -118,7 +125,8 @@ mod tests {
     #[test]
     fn messages_are_told_from_comments_and_carry_id_and_name() {
         let mut message = Message::default();
-        let text = ":\n\nid: 0:1\nevent: t\ndata: {\"a\": 1}\n\ndata:x\ndata: y\n\nid: 0:9\n";
+        let text =
+            ":\n\nid: 0:1\nevent: t\ndata: {\"a\": 1}\n\ndata:x\ndata: y\n\nid: 0:8\n\nid: 0:9\n";
         let whole: Vec<Message> = text
             .lines()
             .filter_map(|line| message.take_line(line))
@@ -132,6 +140,10 @@ mod tests {
             data: "x\ny".into(),
             ..Message::default()
         };
-        assert_eq!(whole, [first, second]);
+        let passed_over = Message {
+            id: Some("0:8".into()),
+            ..Message::default()
+        };
+        assert_eq!(whole, [first, second, passed_over]);
     }
 }
