@@ -25,6 +25,7 @@ mod contracts;
 mod documents;
 mod grants;
 mod plugins;
+mod push;
 mod resolved;
 mod routes;
 mod shadows;
@@ -38,6 +39,10 @@ pub use documents::{
 };
 pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
 pub use plugins::{PluginRecord, RegisteredPlugin};
+pub use push::{
+    MASK, PRIVATE_TARGETS_HELP, PushBatch, PushDocument, PushMode, PushTimeouts, SECRET_PREFIX,
+    Secret, roots,
+};
 pub use resolved::{Resolved, ResolvedStep};
 pub use routes::{Route, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};

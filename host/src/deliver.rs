@@ -7,6 +7,7 @@ mod dead_letters;
 mod lineage;
 mod page;
 mod tail;
+mod webhook;
 
 pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter};
 pub use lineage::{EventHead, Lineage, Origin, OutputAt, RouteFate, trace_outputs};
