@@ -1,6 +1,8 @@
 //! Requests per minute, as an endpoint granted them (CloudEvents HTTP Webhook §4.2.2). Pure: times
 //! are milliseconds since the epoch and come in as arguments.
 
+use std::time::Duration;
+
 /// A bucket that fills at the granted rate and holds a second's worth, one at least.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -38,6 +40,12 @@ impl Pace {
         }
         let wait = ((1.0 - self.tokens) / self.per_ms).ceil();
         now.saturating_add((wait as u64).max(1))
+    }
+
+    /// How long so many requests take.
+    #[must_use]
+    pub fn time_of(&self, requests: usize) -> Duration {
+        Duration::from_millis((requests as f64 / self.per_ms).ceil() as u64)
     }
 
     /// A request is sent.

@@ -8,11 +8,11 @@ use http::{
 };
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use sandbar_types::{AttributeValue, EventRef, Name, Offset, PartitionId};
+use sandbar_types::{AttributeValue, EventRef, Name};
 
 use super::{
     handshake,
-    signature::{Identity, Signer, webhook_id},
+    signature::{Identity, Place, Signer, webhook_id},
 };
 use crate::{
     catalog::{PushDocument, PushMode},
@@ -41,8 +41,8 @@ pub type Outgoing = Request<Full<Bytes>>;
 #[derive(Clone, Copy, Debug)]
 pub struct Due<'a> {
     pub event: EventRef<'a>,
-    pub partition: &'a PartitionId,
-    pub offset: Offset,
+    /// Where it lies; a test event lies nowhere.
+    pub place: Option<Place<'a>>,
     /// 1 is the first.
     pub delivery: u32,
 }
@@ -114,8 +114,7 @@ impl Template {
             }
         };
         let identities = events.iter().map(|due| Identity {
-            partition: due.partition,
-            offset: due.offset,
+            place: due.place,
             source: due.event.source,
             id: due.event.id,
         });
@@ -149,26 +148,18 @@ impl Template {
 
 /// What the hub adds to an event. The delivery is told so that a receiver sees that it is tried again;
 /// the body of an attempt therefore differs from that before, and so does its signature.
-fn extensions(due: Due<'_>) -> [(&'static str, AttributeValue); 4] {
-    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-    [
-        (
-            "sandbartopic",
-            AttributeValue::String(due.partition.topic.to_string()),
-        ),
-        (
-            "sandbarpartition",
-            AttributeValue::Integer(number(due.partition.partition)),
-        ),
-        (
-            "sandbaroffset",
-            AttributeValue::String(due.offset.to_string()),
-        ),
-        (
-            "sandbardelivery",
-            AttributeValue::Integer(number(due.delivery)),
-        ),
-    ]
+fn extensions(due: Due<'_>) -> Vec<(&'static str, AttributeValue)> {
+    let number = |value: u32| AttributeValue::Integer(i32::try_from(value).unwrap_or(i32::MAX));
+    let mut extensions = Vec::with_capacity(4);
+    if let Some(place) = due.place {
+        let topic = AttributeValue::String(place.partition.topic.to_string());
+        let offset = AttributeValue::String(place.offset.to_string());
+        extensions.push(("sandbartopic", topic));
+        extensions.push(("sandbarpartition", number(place.partition.partition)));
+        extensions.push(("sandbaroffset", offset));
+    }
+    extensions.push(("sandbardelivery", number(due.delivery)));
+    extensions
 }
 
 fn structured(due: Due<'_>, out: &mut Vec<u8>) {

@@ -51,11 +51,17 @@ impl Signer {
     }
 }
 
+/// Where an event lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub partition: &'a PartitionId,
+    pub offset: Offset,
+}
+
 /// Where an event lies, and which it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity<'a> {
-    pub partition: &'a PartitionId,
-    pub offset: Offset,
+    pub place: Option<Place<'a>>,
     pub source: &'a str,
     pub id: &'a str,
 }
@@ -73,10 +79,12 @@ pub fn webhook_id<'a>(
     context.update(subscription.as_str().as_bytes());
     for event in events {
         context.update(b"\n");
-        context.update(event.partition.topic.as_str().as_bytes());
-        context.update(b"\n");
-        context.update(&event.partition.partition.to_le_bytes());
-        context.update(&event.offset.to_le_bytes());
+        if let Some(place) = event.place {
+            context.update(place.partition.topic.as_str().as_bytes());
+            context.update(b"\n");
+            context.update(&place.partition.partition.to_le_bytes());
+            context.update(&place.offset.to_le_bytes());
+        }
         context.update(event.source.as_bytes());
         context.update(b"\n");
         context.update(event.id.as_bytes());
@@ -130,12 +138,12 @@ mod tests {
         let subscription = Name::new("s").expect("a name");
         let partition = PartitionId::new(Name::new("t").expect("a name"), 1);
         let other = PartitionId::new(Name::new("t").expect("a name"), 2);
-        let identity = |offset, id| Identity {
-            partition: &partition,
-            offset,
+        let in_partition = |partition, offset, id| Identity {
+            place: Some(Place { partition, offset }),
             source: "/s",
             id,
         };
+        let identity = |offset, id| in_partition(&partition, offset, id);
         let of = |events: &[Identity<'_>]| webhook_id(&subscription, events.iter().copied());
         let one = of(&[identity(7, "a")]);
         assert_eq!(one, of(&[identity(7, "a")]));
@@ -145,10 +153,7 @@ mod tests {
             of(&[identity(8, "a")]),
             of(&[identity(7, "b")]),
             of(&[identity(7, "a"), identity(8, "a")]),
-            of(&[Identity {
-                partition: &other,
-                ..identity(7, "a")
-            }]),
+            of(&[in_partition(&other, 7, "a")]),
             webhook_id(&Name::new("r").expect("a name"), [identity(7, "a")]),
         ] {
             assert_ne!(one, different);

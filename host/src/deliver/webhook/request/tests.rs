@@ -1,7 +1,7 @@
 //! What a receiver gets is read back by the hub's own codec, which is checked elsewhere.
 
 use http_body_util::BodyExt;
-use sandbar_types::{Event, event::PARTITION_KEY};
+use sandbar_types::{Event, PartitionId, event::PARTITION_KEY};
 use serde_json::json;
 
 use super::*;
@@ -18,7 +18,7 @@ fn sample() -> Event {
         extensions: [
             (
                 PARTITION_KEY.to_owned(),
-                AttributeValue::String("a\nb".to_owned()),
+                AttributeValue::String("a b".to_owned()),
             ),
             ("count".to_owned(), AttributeValue::Integer(7)),
         ]
@@ -45,8 +45,10 @@ fn sent(document: serde_json::Value, count: u64) -> (HeaderMap, Bytes) {
     let due: Vec<_> = (0..count)
         .map(|index| Due {
             event: batch.get(usize::try_from(index).expect("few")),
-            partition: &partition,
-            offset: 40 + index,
+            place: Some(Place {
+                partition: &partition,
+                offset: 40 + index,
+            }),
             delivery: 2,
         })
         .collect();
@@ -73,7 +75,7 @@ fn read(headers: &HeaderMap, body: Bytes) -> Vec<Event> {
 fn binary_is_what_was_published() {
     let (headers, body) = sent(json!({}), 1);
     assert_eq!(headers["ce-subject"], "gr%C3%B6%C3%9Fe%207%20%22%25%22");
-    assert_eq!(headers["ce-partitionkey"], "a%0Ab");
+    assert_eq!(headers["ce-partitionkey"], "a%20b");
     assert_eq!(headers[CONTENT_TYPE], "application/json");
     for (name, value) in [
         ("ce-sandbartopic", "t"),
