@@ -11,10 +11,12 @@ mod extract;
 mod lineage;
 mod logs;
 mod plugins;
+mod pull;
 mod refusal;
 mod routes;
 mod server;
 mod shadows;
+mod subscriptions;
 mod system;
 mod topics;
 
@@ -47,6 +49,7 @@ type Shared = axum::extract::State<Arc<Hub>>;
         (name = "contracts", description = "Versioned schemas"),
         (name = "plugins", description = "Uploaded WebAssembly"),
         (name = "routes", description = "From a topic through plugins to other topics"),
+        (name = "subscriptions", description = "Consumer groups: pull events and settle them, or have them sent"),
         (name = "system", description = "Probes, metrics, documents"),
     ),
     components(schemas(refusal::ProblemDocument))
@@ -77,6 +80,20 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(routes::resume))
         .routes(routes!(shadows::put, shadows::get, shadows::delete))
         .routes(routes!(shadows::promote))
+        .routes(routes!(subscriptions::list))
+        .routes(routes!(
+            subscriptions::put,
+            subscriptions::get,
+            subscriptions::delete
+        ))
+        .routes(routes!(pull::events))
+        .routes(routes!(pull::ack))
+        .routes(routes!(subscriptions::reset, subscriptions::resets))
+        .routes(routes!(subscriptions::pause))
+        .routes(routes!(subscriptions::resume))
+        .routes(routes!(subscriptions::enable))
+        .routes(routes!(subscriptions::test))
+        .routes(routes!(subscriptions::release))
         .routes(routes!(dead_letters::list))
         .routes(routes!(system::status))
         .routes(routes!(system::healthz))

@@ -29,6 +29,7 @@ mod push;
 mod resolved;
 mod routes;
 mod shadows;
+mod subscriptions;
 mod topics;
 
 pub use channels::{Activation, Because, Channel, Moved};
@@ -46,6 +47,10 @@ pub use push::{
 pub use resolved::{Resolved, ResolvedStep};
 pub use routes::{Route, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};
+pub use subscriptions::{
+    Disabled, OnFailure, SubscriptionDocument, SubscriptionRecord, SubscriptionRetry,
+    SubscriptionStart, check_partition,
+};
 pub use topics::Topic;
 
 /// The topic of dead letters.
@@ -79,6 +84,7 @@ struct Tables {
     channels: meta::Table<Channel>,
     routes: meta::Table<routes::Record>,
     shadows: meta::Table<ShadowRecord>,
+    subscriptions: meta::Table<SubscriptionRecord>,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +99,7 @@ struct State {
     routes: BTreeMap<Name, Route>,
     /// By route.
     shadows: BTreeMap<Name, ShadowRecord>,
+    subscriptions: BTreeMap<Name, SubscriptionRecord>,
 }
 
 impl Catalog {
@@ -115,6 +122,7 @@ impl Catalog {
             channels: meta::Table::new(store.clone(), meta::tables::CHANNELS),
             routes: meta::Table::new(store.clone(), meta::tables::ROUTES),
             shadows: meta::Table::new(store.clone(), meta::tables::SHADOWS),
+            subscriptions: meta::Table::new(store.clone(), meta::tables::SUBSCRIPTIONS),
         };
         let catalog = Self {
             log,
@@ -129,6 +137,7 @@ impl Catalog {
                 channels: BTreeMap::new(),
                 routes: BTreeMap::new(),
                 shadows: BTreeMap::new(),
+                subscriptions: BTreeMap::new(),
             }),
             changing: Mutex::new(()),
         };
@@ -141,6 +150,7 @@ impl Catalog {
         catalog.load_channels()?;
         catalog.load_routes()?;
         catalog.load_shadows()?;
+        catalog.load_subscriptions()?;
         Ok(catalog)
     }
 

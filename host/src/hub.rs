@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     catalog::{Catalog, DEAD_LETTERS},
     config::Config,
-    deliver::Reader,
+    deliver::{Reader, Subscriptions, Webhooks},
     ingest::Publisher,
     meta,
     metrics::Metrics,
@@ -33,8 +33,10 @@ mod outbound;
 mod readings;
 mod services;
 mod shadows;
+mod subscriptions;
 mod trace;
 mod trial;
+mod webhooks;
 
 pub use calls::ContractCheck;
 pub use readings::{LaneReading, RouteStatus};
@@ -53,6 +55,8 @@ pub struct Hub {
     pub processor: Processor,
     pub shadows: Shadows,
     pub reader: Reader,
+    pub subscriptions: Arc<Subscriptions>,
+    pub webhooks: Webhooks,
     pub engine: Engine,
     pub metrics: Arc<Metrics>,
     pub log: Arc<Embedded>,
@@ -66,6 +70,8 @@ pub struct Hub {
     tasks: TaskTracker,
     /// Held while a route is changed both in the catalog and at work.
     changing_routes: tokio::sync::Mutex<()>,
+    /// Held while a subscription is changed both in the catalog and at work.
+    changing_subscriptions: tokio::sync::Mutex<()>,
     /// Held while an upload is compiled.
     compiling: tokio::sync::Mutex<()>,
     /// Held as long as the hub lives: the data folder is ours.
@@ -126,6 +132,8 @@ impl Hub {
         let metrics = Arc::new(Metrics::default());
         let name = Name::new(DEAD_LETTERS).map_err(|error| error.to_string())?;
         let dead_letters = PartitionId::new(name, 0);
+        let names = catalog.subscriptions().into_keys();
+        let subscriptions = Subscriptions::open(&shared_log, &store, dead_letters.clone(), names)?;
         let processor = Processor::new(
             shared_log.clone(),
             engine.clone(),
@@ -135,6 +143,9 @@ impl Hub {
             metrics.clone(),
             tables.clone(),
         );
+        let (gone, told) = tokio::sync::mpsc::channel(256);
+        let targets = Arc::new(config.private_targets.clone());
+        let webhooks = Webhooks::new(targets, metrics.clone(), gone);
         let (ripe, ripened) = tokio::sync::mpsc::unbounded_channel();
         let shadows = Shadows::new(
             shared_log.clone(),
@@ -156,6 +167,7 @@ impl Hub {
             started: crate::clock::now(),
             tasks: TaskTracker::new(),
             changing_routes: tokio::sync::Mutex::default(),
+            changing_subscriptions: tokio::sync::Mutex::default(),
             compiling: tokio::sync::Mutex::default(),
             _lock: lock,
             config,
@@ -163,6 +175,8 @@ impl Hub {
             publisher,
             processor,
             shadows,
+            subscriptions: Arc::new(subscriptions),
+            webhooks,
             engine,
             metrics,
             log,
@@ -172,8 +186,15 @@ impl Hub {
         for (name, record) in hub.catalog.shadows() {
             hub.run_shadow(&name, record)?;
         }
+        for (name, record) in hub.catalog.subscriptions() {
+            hub.run_subscription(&name, record)
+                .map_err(|problem| format!("subscription {name}: {problem}"))?;
+        }
+        let saving = (hub.subscriptions.clone()).keep_saving(hub.stopping.clone());
+        hub.tasks.spawn(saving);
         hub.tasks.spawn(retention(hub.clone()));
         hub.tasks.spawn(shadows::promote_ripe(hub.clone(), ripened));
+        hub.tasks.spawn(webhooks::disable_gone(hub.clone(), told));
         Ok(hub)
     }
 
@@ -185,6 +206,11 @@ impl Hub {
         self.tasks.wait().await;
         self.shadows.stop_all().await;
         self.processor.stop().await;
+        self.webhooks.stop().await;
+        let subscriptions = self.subscriptions.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || subscriptions.save_all()).await {
+            tracing::error!(%error, "saving the subscriptions failed");
+        }
         let log = self.log.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || log.close()).await {
             tracing::error!(%error, "closing failed");
@@ -224,7 +250,7 @@ pub(crate) fn lock(path: &Path, data: &Path) -> Result<File, String> {
     }
 }
 
-/// Deletes what topics no longer want, and no route needs.
+/// Deletes what topics no longer want, and neither a route nor a subscription needs.
 async fn retention(hub: Arc<Hub>) {
     loop {
         tokio::select! {
@@ -239,7 +265,11 @@ async fn retention(hub: Arc<Hub>) {
                         continue;
                     }
                     for partition in topic.partition_ids() {
-                        let keep_from = hub.processor.needs(&partition).unwrap_or(u64::MAX);
+                        let needs = [
+                            hub.processor.needs(&partition),
+                            hub.subscriptions.needs(&partition),
+                        ];
+                        let keep_from = needs.into_iter().flatten().min().unwrap_or(u64::MAX);
                         if let Err(error) =
                             hub.log
                                 .trim(&partition, retention, keep_from, crate::clock::now())
@@ -248,6 +278,7 @@ async fn retention(hub: Arc<Hub>) {
                         }
                     }
                 }
+                hub.subscriptions.trim_journal();
                 Ok(())
             })
             .await;

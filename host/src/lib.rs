@@ -15,6 +15,7 @@ pub mod hub;
 pub mod serve;
 
 pub mod clock;
+pub mod dead_letter;
 pub mod dial;
 pub mod diff;
 pub mod metrics;

@@ -24,6 +24,11 @@ pub mod tables {
     pub const ROUTES: &str = "routes";
     pub const SHADOWS: &str = "shadows";
     pub const CHECKPOINTS: &str = "checkpoints";
+    pub const SUBSCRIPTIONS: &str = "subscriptions";
+    /// How far subscriptions came.
+    pub const POSITIONS: &str = "positions";
+    /// Who set which subscription to where, and why.
+    pub const RESETS: &str = "resets";
 }
 
 /// One change of one record.

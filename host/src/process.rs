@@ -30,7 +30,6 @@ mod view;
 mod work;
 
 pub use checkpoint::Checkpoints;
-pub use dead_letter::DeadLetter;
 pub use driver::Control;
 pub use guest_logs::{GuestLines, GuestLogs, Wanted as WantedLines};
 pub use lane::Counts;

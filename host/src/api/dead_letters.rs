@@ -15,8 +15,9 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     route: Option<String>,
+    subscription: Option<String>,
     /// `rejected`, `trap`, `deadline`, `memory`, `output-limit`, `contract`, `retries-exhausted`,
-    /// `undeclared-target`, `bad-answer`.
+    /// `undeclared-target`, `bad-answer`, `expired`, `refused`, `trimmed`.
     cause: Option<String>,
     /// The topic of the original event.
     topic: Option<String>,
@@ -46,6 +47,7 @@ pub(super) async fn list(
     }
     let filter = Filter {
         route: query.route,
+        subscription: query.subscription,
         cause: query.cause,
         topic: query.topic,
     };

@@ -3,12 +3,14 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use sandbar_plugin::Compiler;
 
 use super::{Outcome, client::Failure, output::say};
 use crate::{
     bench,
     config::{self, Config},
+    dial::{self, Targets},
     serve::{self, LogFormat},
 };
 
@@ -23,6 +25,10 @@ pub(super) struct ServeArgs {
     /// Allow an address that other machines reach, though callers are not authenticated.
     #[arg(long)]
     allow_open: bool,
+    /// Send to webhooks at private, loopback and link-local addresses: all of them, or those of the
+    /// networks that are named, such as 10.0.0.0/8,::1.
+    #[arg(long, value_name = "NETWORKS", num_args = 0..=1, require_equals = true, value_delimiter = ',', value_parser = dial::network)]
+    allow_private_targets: Option<Vec<IpNet>>,
     #[arg(long, value_enum, default_value = "text")]
     log_format: Format,
     /// error, warn, info, debug or trace; RUST_LOG goes before.
@@ -76,6 +82,11 @@ pub(super) fn serve(args: ServeArgs) -> ExitCode {
             memory_bytes: args.compile_memory_bytes,
             time: Duration::from_secs(args.compile_seconds),
         }),
+        private_targets: match args.allow_private_targets {
+            None => Targets::Public,
+            Some(networks) if networks.is_empty() => Targets::Any,
+            Some(networks) => Targets::PublicAnd(networks),
+        },
         bundled_plugins: !args.no_bundled_plugins,
     };
     let format = match args.log_format {

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::page::{Reader, decode, refusal};
-use crate::{problem::Problem, process::DeadLetter};
+use crate::{dead_letter::DeadLetter, problem::Problem};
 
 /// Which dead letters.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub route: Option<String>,
+    pub subscription: Option<String>,
     pub cause: Option<String>,
     /// The topic of the original event.
     pub topic: Option<String>,
@@ -98,7 +99,11 @@ impl Filter {
     fn takes(&self, letter: &DeadLetter) -> bool {
         self.route
             .as_deref()
-            .is_none_or(|route| route == letter.route)
+            .is_none_or(|route| letter.route.as_deref() == Some(route))
+            && self
+                .subscription
+                .as_deref()
+                .is_none_or(|name| letter.subscription.as_deref() == Some(name))
             && self
                 .cause
                 .as_deref()

@@ -34,7 +34,7 @@ mod trust;
 pub use breaker::BreakerState;
 pub use driver::Gone;
 pub use record::{PushAttempt, PushBreaker, PushHandshake, PushStatus};
-pub use trial::{PushTest, ShownAnswer, ShownRequest, TEST_TYPE};
+pub use trial::{PushTest, ShownAnswer, ShownRequest};
 
 /// One webhook: what its requests are made of, and what is remembered of them.
 #[derive(Debug)]

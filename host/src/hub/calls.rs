@@ -106,7 +106,9 @@ impl Hub {
     /// `unknown-topic`, `topic-in-use`.
     pub async fn delete_topic(self: &Arc<Self>, name: String) -> Result<(), Problem> {
         self.blocking(move |hub| {
+            let topic = hub.catalog.topic(&name)?;
             hub.catalog.delete_topic(&name)?;
+            hub.subscriptions.forget_topic(&topic);
             if let Ok(name) = Name::new(&name) {
                 hub.publisher.forget(&name);
             }

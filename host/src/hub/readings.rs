@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use super::Hub;
 use crate::{
-    metrics::{PartitionReading, RouteReading},
+    deliver::BreakerState,
+    metrics::{PartitionReading, RouteReading, WebhookReading},
     problem::{Code, Problem},
     process::{Counts, State},
 };
@@ -144,6 +145,17 @@ impl Hub {
                 }
             })
             .collect();
-        self.metrics.text(&partitions, &routes)
+        let webhooks: Vec<WebhookReading> = (self.webhooks.readings().into_iter())
+            .map(|reading| WebhookReading {
+                subscription: reading.subscription,
+                breaker: match reading.breaker {
+                    BreakerState::Closed => 0,
+                    BreakerState::HalfOpen => 1,
+                    BreakerState::Open => 2,
+                },
+                in_flight: reading.in_flight as u64,
+            })
+            .collect();
+        self.metrics.text(&partitions, &routes, &webhooks)
     }
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{catalog::MASK, clock};
 
 /// The `type` of test events.
-pub const TEST_TYPE: &str = "sandbar.test";
+const TEST_TYPE: &str = "sandbar.test";
 
 /// What was sent. Values of configured headers are masked.
 #[derive(Clone, Debug, Serialize, ToSchema)]
