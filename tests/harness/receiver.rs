@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::{
@@ -48,6 +49,8 @@ pub enum Reply {
     Hang,
     /// Closes the connection in the middle of the answer.
     Break { status: u16 },
+    /// Answers after a while.
+    Late { status: u16, after: Duration },
     /// Answers when the test says so: see [`Receiver::release`].
     Hold { status: u16 },
 }
@@ -301,12 +304,18 @@ async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Respons
         } => (status, headers, Body::from(body)),
         Reply::Hang => std::future::pending().await,
         Reply::Break { status } => {
-            let parts = [
-                Ok(Bytes::from_static(b"the start of an answer")),
-                Err(std::io::Error::other("broken on purpose")),
-            ];
-            let parts = futures_util::stream::iter(parts);
+            // The head is on its way before it breaks.
+            let start = futures_util::stream::iter([Ok(Bytes::from_static(b"the start"))]);
+            let end = futures_util::stream::once(async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Err(std::io::Error::other("broken on purpose"))
+            });
+            let parts = futures_util::StreamExt::chain(start, end);
             (status, Vec::new(), Body::from_stream(parts))
+        }
+        Reply::Late { status, after } => {
+            tokio::time::sleep(after).await;
+            (status, Vec::new(), Body::empty())
         }
         Reply::Hold { status } => {
             let mut released = shared.release.subscribe();
