@@ -1,8 +1,11 @@
 //! A stop in order: what is under way comes to its end, and is settled.
 
+use sandbar_tests::WATCHDOG;
+
 use super::*;
 
-#[tokio::test]
+// The wait for the end blocks a thread; the receiver answers on another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_before_the_end_is_not_sent_again() {
     let mut hub = hub().await;
     let receiver = Receiver::answering(|_| Reply::Hold { status: 200 }).await;
@@ -11,15 +14,14 @@ async fn what_was_answered_before_the_end_is_not_sent_again() {
     hub.accepted("t", &events).await;
     receiver.requests(3).await;
     hub.terminate();
-    // It takes no more publishes: it is stopping. Only then the answers come.
-    while hub
-        .try_send(hub.request(reqwest::Method::GET, "/healthz"))
-        .await
-        .is_ok()
-    {}
+    // It says that it stops; only then the answers come.
+    let begin = std::time::Instant::now();
+    while !hub.log().contains("stopping: ") {
+        assert!(begin.elapsed() < WATCHDOG, "{}", hub.log());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     receiver.release();
     assert!(hub.ended().success());
-    println!("{}", hub.log());
     let before = receiver.received();
     assert_eq!(before.len(), 3, "nothing new is begun");
     hub.restart().await;
