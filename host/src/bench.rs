@@ -7,6 +7,8 @@
 mod floor;
 mod load;
 mod process;
+pub mod pull;
+pub mod push;
 mod report;
 
 use std::{

@@ -16,6 +16,7 @@ mod routes;
 mod shadows;
 mod slip;
 mod status;
+mod subscriptions;
 mod table;
 mod tail;
 mod topics;
@@ -80,6 +81,9 @@ enum Command {
     /// Candidates beside what routes run.
     #[command(subcommand)]
     Shadow(shadows::ShadowCommand),
+    /// Consumer groups: what they read, how far they are, and pulling their events.
+    #[command(subcommand)]
+    Subscription(subscriptions::SubscriptionCommand),
     /// Events that could not be processed.
     #[command(subcommand)]
     DeadLetter(dead_letters::DeadLetterCommand),
@@ -120,6 +124,7 @@ pub fn main(args: Args) -> ExitCode {
         Command::Logs(logs) => logs::run(&client, &logs),
         Command::Route(route) => routes::run(&client, &route),
         Command::Shadow(shadow) => shadows::run(&client, &shadow),
+        Command::Subscription(subscription) => subscriptions::run(&client, &subscription),
         Command::DeadLetter(letter) => dead_letters::run(&client, &letter),
         Command::Lineage(lineage) => status::lineage(&client, &lineage),
         Command::Status => status::status(&client),

@@ -19,6 +19,14 @@ use prometheus_client::{
 };
 use sandbar_types::Name;
 
+mod subscriptions;
+mod webhooks;
+
+use subscriptions::SubscriptionMetrics;
+pub use subscriptions::{LaneReading, SubscriptionReading};
+use webhooks::WebhookMetrics;
+pub use webhooks::WebhookReading;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicLabel {
     topic: String,
@@ -66,26 +74,6 @@ struct RequestLabels {
     status: u16,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SubscriptionLabel {
-    subscription: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AttemptLabels {
-    subscription: String,
-    outcome: &'static str,
-}
-
-/// A webhook at the time of a scrape.
-#[derive(Debug)]
-pub struct WebhookReading {
-    pub subscription: Name,
-    /// 0 closed, 1 half open, 2 open.
-    pub breaker: i64,
-    pub in_flight: u64,
-}
-
 /// A route at the time of a scrape.
 #[derive(Debug)]
 pub struct RouteReading {
@@ -122,10 +110,6 @@ pub struct Metrics {
     publish_seconds: Family<TopicLabel, Histogram>,
     turn_seconds: Family<RouteLabel, Histogram>,
     requests: Family<RequestLabels, Counter>,
-    push_attempts: Family<AttemptLabels, Counter>,
-    push_attempt_seconds: Family<SubscriptionLabel, Histogram>,
-    push_breaker: Family<SubscriptionLabel, Gauge>,
-    push_in_flight: Family<SubscriptionLabel, Gauge>,
     tail: Family<PartitionLabels, Gauge>,
     earliest: Family<PartitionLabels, Gauge>,
     bytes: Family<PartitionLabels, Gauge>,
@@ -137,6 +121,8 @@ pub struct Metrics {
     lag: Family<RoutePartitionLabels, Gauge>,
     waiting: Family<RoutePartitionLabels, Gauge>,
     state: Family<RouteLabel, Gauge>,
+    subscriptions: SubscriptionMetrics,
+    webhooks: WebhookMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -150,11 +136,6 @@ fn latency() -> Histogram {
     Histogram::new(exponential_buckets(0.000_05, 2.0, 16))
 }
 
-/// 500 µs to 33 s.
-fn exchange() -> Histogram {
-    Histogram::new(exponential_buckets(0.000_5, 2.0, 17))
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         let metrics = Self {
@@ -166,10 +147,6 @@ impl Default for Metrics {
             publish_seconds: Family::new_with_constructor(latency),
             turn_seconds: Family::new_with_constructor(latency),
             requests: Family::default(),
-            push_attempts: Family::default(),
-            push_attempt_seconds: Family::new_with_constructor(exchange),
-            push_breaker: Family::default(),
-            push_in_flight: Family::default(),
             tail: Family::default(),
             earliest: Family::default(),
             bytes: Family::default(),
@@ -181,6 +158,8 @@ impl Default for Metrics {
             lag: Family::default(),
             waiting: Family::default(),
             state: Family::default(),
+            subscriptions: SubscriptionMetrics::default(),
+            webhooks: WebhookMetrics::default(),
         };
         metrics.register();
         metrics
@@ -285,60 +264,8 @@ impl Metrics {
             "0 running, 1 paused, 2 stalled",
             self.state.clone(),
         );
-        self.register_push(registry);
-    }
-
-    fn register_push(&self, registry: &mut Registry) {
-        registry.register(
-            "push_attempts",
-            "Requests to webhooks, by how they ended",
-            self.push_attempts.clone(),
-        );
-        registry.register_with_unit(
-            "push_attempt",
-            "From sending a request to the end of its answer",
-            Unit::Seconds,
-            self.push_attempt_seconds.clone(),
-        );
-        registry.register(
-            "push_breaker",
-            "0 closed, 1 half open, 2 open",
-            self.push_breaker.clone(),
-        );
-        registry.register(
-            "push_in_flight",
-            "Requests to webhooks that are under way",
-            self.push_in_flight.clone(),
-        );
-    }
-
-    /// Counts a request to a webhook.
-    pub fn push_attempt(&self, subscription: &Name, outcome: &'static str, took: Duration) {
-        let labels = AttemptLabels {
-            subscription: subscription.to_string(),
-            outcome,
-        };
-        self.push_attempts.get_or_create(&labels).inc();
-        let label = SubscriptionLabel {
-            subscription: labels.subscription,
-        };
-        self.push_attempt_seconds
-            .get_or_create(&label)
-            .observe(took.as_secs_f64());
-    }
-
-    fn read_webhooks(&self, webhooks: &[WebhookReading]) {
-        self.push_breaker.clear();
-        self.push_in_flight.clear();
-        for reading in webhooks {
-            let label = SubscriptionLabel {
-                subscription: reading.subscription.to_string(),
-            };
-            self.push_breaker.get_or_create(&label).set(reading.breaker);
-            self.push_in_flight
-                .get_or_create(&label)
-                .set(signed(reading.in_flight));
-        }
+        self.subscriptions.register(registry);
+        self.webhooks.register(registry);
     }
 
     /// Counts a publish that stored `events` events with `bytes` bytes of data.
@@ -363,6 +290,11 @@ impl Metrics {
         self.publish_seconds
             .get_or_create(&label)
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a request to a webhook.
+    pub fn push_attempt(&self, subscription: &Name, outcome: &'static str, took: Duration) {
+        self.webhooks.attempt(subscription, outcome, took);
     }
 
     pub fn refused(&self, topic: &Name, code: &str, events: usize) {
@@ -398,12 +330,14 @@ impl Metrics {
         &self,
         partitions: &[PartitionReading],
         routes: &[RouteReading],
+        subscriptions: &[SubscriptionReading],
         webhooks: &[WebhookReading],
     ) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.subscriptions.read(subscriptions);
         self.read_partitions(partitions);
         self.read_routes(routes);
-        self.read_webhooks(webhooks);
+        self.webhooks.read(webhooks);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &registry);

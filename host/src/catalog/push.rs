@@ -240,12 +240,18 @@ impl PushDocument {
     }
 
     /// As answers show it: a secret as `whsec_…` with the first 8 hex digits of its SHA-256, so that
-    /// the mask says which; the value of a header as `…`.
+    /// the mask says which; the value of a header as `…`; the URL in its normal form.
     #[must_use]
     pub fn masked(&self) -> Self {
         let mut shown = self.clone();
+        if let Ok(mut url) = Url::parse(&shown.url) {
+            url.set_fragment(None);
+            shown.url = url.into();
+        }
         for secret in &mut shown.secrets {
-            *secret = Secret(secret.mask());
+            if !secret.0.contains(MASK) {
+                *secret = Secret(secret.mask());
+            }
         }
         for value in shown.headers.values_mut() {
             MASK.clone_into(&mut value.0);

@@ -2,18 +2,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
+use sandbar_filter::Filter;
 use sandbar_types::{Name, Offset, PartitionId};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, MapAccess, Visitor},
+};
 use utoipa::ToSchema;
 
 use super::{Catalog, PushDocument, Put, State, Topic, invalid, topics, user_name};
 use crate::{
     clock,
     dial::Targets,
-    problem::{Code, Problem},
+    problem::{Code, Place, Problem},
 };
 
 const MOST_TOPICS: usize = 100;
@@ -29,8 +34,7 @@ pub struct SubscriptionDocument {
     pub topics: Vec<Name>,
     /// Filter dialects of the CloudEvents Subscriptions API; an event is delivered when all hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>)]
-    pub filters: Vec<serde_json::Value>,
+    pub filters: Vec<Filter>,
     /// Where a topic that is new to the subscription is read from.
     #[serde(default)]
     pub start: SubscriptionStart,
@@ -65,6 +69,13 @@ impl SubscriptionDocument {
         }
     }
 
+    /// Whether it gives values of headers, which no answer shows.
+    #[must_use]
+    pub fn hides_headers(&self) -> bool {
+        let headers = self.push.iter().flat_map(|push| push.headers.values());
+        headers.into_iter().any(|value| value.0 != super::MASK)
+    }
+
     fn url(&self) -> Option<&str> {
         self.push.as_ref().map(|push| push.url.as_str())
     }
@@ -84,7 +95,7 @@ fn thousand() -> u64 {
 
 /// Where to begin: `"earliest"`, `"latest"`, `{"time": "2026-…"}` or
 /// `{"offsets": {"orders/0": 17}}` (partitions that are not named begin at the earliest event).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SubscriptionStart {
     #[default]
@@ -93,6 +104,52 @@ pub enum SubscriptionStart {
     /// RFC 3339, or milliseconds since 1970.
     Time(String),
     Offsets(BTreeMap<String, Offset>),
+}
+
+/// Read by hand: in YAML, what serde derives would want tags where JSON has objects.
+impl<'de> Deserialize<'de> for SubscriptionStart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StartVisitor)
+    }
+}
+
+struct StartVisitor;
+
+impl<'de> Visitor<'de> for StartVisitor {
+    type Value = SubscriptionStart;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#""earliest", "latest", {"time": …} or {"offsets": {…}}"#)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        match text {
+            "earliest" => Ok(SubscriptionStart::Earliest),
+            "latest" => Ok(SubscriptionStart::Latest),
+            other => Err(E::unknown_variant(
+                other,
+                &["earliest", "latest", "time", "offsets"],
+            )),
+        }
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let name: Option<String> = map.next_key()?;
+        let start = match name.as_deref() {
+            Some("time") => SubscriptionStart::Time(map.next_value()?),
+            Some("offsets") => SubscriptionStart::Offsets(map.next_value()?),
+            other => {
+                let other = other.unwrap_or_default();
+                return Err(M::Error::unknown_field(other, &["time", "offsets"]));
+            }
+        };
+        match map.next_key::<String>()? {
+            None => Ok(start),
+            Some(second) => Err(M::Error::custom(format!(
+                "one of time and offsets, and nothing beside it; here is {second:?} too"
+            ))),
+        }
+    }
 }
 
 /// How often and how long the delivery of an event is tried again.
@@ -386,7 +443,25 @@ fn check(document: &SubscriptionDocument) -> Result<(), Problem> {
         let reason = format!("{time:?} is neither RFC 3339 nor milliseconds since 1970");
         return Err(invalid("/start/time", reason));
     }
-    Ok(())
+    check_filters(&document.filters)
+}
+
+/// Every filter can be used.
+fn check_filters(filters: &[Filter]) -> Result<(), Problem> {
+    let Err(errors) = sandbar_filter::Compiled::all(filters) else {
+        return Ok(());
+    };
+    let places: Vec<Place> = (errors.into_vec().into_iter())
+        .map(|error| Place {
+            index: None,
+            pointer: format!("/filters{}", error.pointer),
+            reason: error.reason,
+        })
+        .collect();
+    let detail = places.first().map_or_else(String::new, |first| {
+        format!("{}: {}", first.pointer, first.reason)
+    });
+    Err(Problem::new(Code::InvalidDocument, detail).errors(places))
 }
 
 /// Every partition that is named is there.

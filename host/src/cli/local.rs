@@ -210,7 +210,10 @@ fn show(report: &sandbar_log::Report) {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    part: Option<BenchPart>,
     /// Events of one round.
     #[arg(long, default_value_t = 200_000)]
     events: usize,
@@ -232,7 +235,102 @@ pub(super) struct BenchArgs {
     folder: PathBuf,
 }
 
+/// A part of the way, for itself.
+#[derive(Debug, Subcommand)]
+enum BenchPart {
+    /// Events of a warm log through a pull subscription, with acknowledgements.
+    Pull(PullBenchArgs),
+    /// Webhooks: requests a second against a minimal client, latency, and endpoints that hang.
+    Push(PushBenchArgs),
+}
+
+#[derive(Debug, Args)]
+struct PushBenchArgs {
+    #[arg(long, default_value_t = 20_000)]
+    events: usize,
+    /// Bytes of data of an event.
+    #[arg(long, default_value_t = 256)]
+    bytes: usize,
+    /// Requests under way at a time.
+    #[arg(long, default_value_t = 8)]
+    concurrency: u32,
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Events that are sent when nothing else goes on.
+    #[arg(long, default_value_t = 500)]
+    idle: usize,
+    /// Subscriptions of the case in which some endpoints hang; 0 leaves it out.
+    #[arg(long, default_value_t = 1000)]
+    subscriptions: usize,
+    /// Endpoints that hang.
+    #[arg(long, default_value_t = 200)]
+    hanging: usize,
+    /// A folder on the disk to be measured.
+    #[arg(long, default_value = ".")]
+    folder: PathBuf,
+}
+
+fn bench_push(args: &PushBenchArgs, json: bool) -> Outcome {
+    let options = bench::push::Options {
+        events: args.events,
+        bytes: args.bytes,
+        concurrency: args.concurrency,
+        rounds: args.rounds,
+        idle: args.idle,
+        subscriptions: args.subscriptions,
+        hanging: args.hanging,
+        folder: args.folder.clone(),
+        json,
+    };
+    bench::push::run(&options).map_err(Failure::Local)
+}
+
+#[derive(Debug, Args)]
+struct PullBenchArgs {
+    #[arg(long, default_value_t = 500_000)]
+    events: usize,
+    /// Bytes of data of an event.
+    #[arg(long, default_value_t = 256)]
+    bytes: usize,
+    /// Different keys: of each one event is out at a time.
+    #[arg(long, default_value_t = 10_000)]
+    keys: usize,
+    /// Events of one pull.
+    #[arg(long, default_value_t = 1000)]
+    limit: usize,
+    /// Clients that share the subscription.
+    #[arg(long, default_value_t = 4)]
+    clients: usize,
+    #[arg(long, default_value_t = 1)]
+    partitions: u32,
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// A folder on the disk to be measured.
+    #[arg(long, default_value = ".")]
+    folder: PathBuf,
+}
+
+fn bench_pull(args: &PullBenchArgs, json: bool) -> Outcome {
+    let options = bench::pull::Options {
+        events: args.events,
+        bytes: args.bytes,
+        keys: args.keys,
+        limit: args.limit,
+        clients: args.clients,
+        partitions: args.partitions,
+        rounds: args.rounds,
+        folder: args.folder.clone(),
+        json,
+    };
+    bench::pull::run(&options).map_err(Failure::Local)
+}
+
 pub(super) fn bench(args: &BenchArgs, json: bool) -> Outcome {
+    match &args.part {
+        Some(BenchPart::Pull(pull)) => return bench_pull(pull, json),
+        Some(BenchPart::Push(push)) => return bench_push(push, json),
+        None => {}
+    }
     let options = bench::Options {
         events: args.events,
         batch: args.batch,

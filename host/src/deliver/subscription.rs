@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use sandbar_filter::{Compiled, Row};
 use sandbar_log::Log;
 use sandbar_types::{Batch, Name, Offset, PartitionId};
 use tokio::sync::Notify;
@@ -47,7 +48,7 @@ pub use again::Again;
 pub use chunk::Cache;
 pub use gap::Gap;
 pub use group::{Counts, Policy};
-pub use journal::{Journal, Tails, Written};
+pub use journal::{Author, Journal, Tails, Written};
 pub use lane::Lane;
 pub use positions::{Move, Position, Positions, Reset};
 pub use reset::{ResetTarget, ResetTo, offset_of_start};
@@ -72,20 +73,25 @@ pub struct Shared {
 pub struct Settings {
     pub record: SubscriptionRecord,
     pub policy: Policy,
+    filters: Compiled,
 }
 
 impl Settings {
-    #[must_use]
-    pub fn of(record: SubscriptionRecord) -> Self {
-        Self {
+    /// # Errors
+    /// When the filters cannot be used: what meta holds was written by another version.
+    pub fn of(record: SubscriptionRecord) -> Result<Self, Problem> {
+        let filters = Compiled::all(&record.document.filters)
+            .map_err(|errors| Problem::new(Code::InvalidDocument, errors.to_string()))?;
+        Ok(Self {
             policy: Policy::of(&record.document),
+            filters,
             record,
-        }
+        })
     }
 
     /// Whether event `index` of a batch is for this subscription.
-    fn takes(&self, _batch: &Batch, _index: usize) -> bool {
-        true
+    fn takes(&self, batch: &Batch, index: usize) -> bool {
+        self.filters.takes_everything() || self.filters.takes(&Row::new(batch, index))
     }
 
     fn is_pushed(&self) -> bool {
@@ -275,6 +281,9 @@ impl Subscription {
         let mut taken = Taken::new(want.lease);
         if settings.record.rests() {
             return Ok(taken);
+        }
+        if let Some(problem) = self.gap_problem(&settings) {
+            return Err(problem);
         }
         let lanes = self.lanes();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);

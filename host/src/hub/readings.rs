@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::Hub;
 use crate::{
-    deliver::BreakerState,
-    metrics::{PartitionReading, RouteReading, WebhookReading},
+    deliver::{BreakerState, PushReading, Subscription, SubscriptionState},
+    metrics::{self, PartitionReading, RouteReading, SubscriptionReading, WebhookReading},
     problem::{Code, Problem},
     process::{Counts, State},
 };
@@ -145,17 +145,57 @@ impl Hub {
                 }
             })
             .collect();
-        let webhooks: Vec<WebhookReading> = (self.webhooks.readings().into_iter())
-            .map(|reading| WebhookReading {
-                subscription: reading.subscription,
-                breaker: match reading.breaker {
-                    BreakerState::Closed => 0,
-                    BreakerState::HalfOpen => 1,
-                    BreakerState::Open => 2,
-                },
-                in_flight: reading.in_flight as u64,
-            })
+        let subscriptions: Vec<_> = (self.subscriptions.all().iter())
+            .map(|subscription| subscription_reading(subscription))
             .collect();
-        self.metrics.text(&partitions, &routes, &webhooks)
+        let webhooks = self.webhooks.readings().into_iter().map(webhook_reading);
+        let webhooks: Vec<_> = webhooks.collect();
+        self.metrics
+            .text(&partitions, &routes, &subscriptions, &webhooks)
+    }
+}
+
+fn webhook_reading(reading: PushReading) -> WebhookReading {
+    WebhookReading {
+        subscription: reading.subscription,
+        breaker: match reading.breaker {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        },
+        in_flight: reading.in_flight as u64,
+    }
+}
+
+fn subscription_reading(subscription: &Subscription) -> SubscriptionReading {
+    let status = subscription.status();
+    let lanes = subscription.by_partition().into_keys();
+    let lanes = lanes.zip(&status.partitions);
+    SubscriptionReading {
+        subscription: subscription.name.clone(),
+        delivered: status.counts.delivered,
+        retried: status.counts.retried,
+        acknowledged: status.counts.acknowledged,
+        filtered: status.counts.filtered,
+        dead_letters: status.counts.dead_letters,
+        trimmed: status.counts.trimmed,
+        state: match status.state {
+            SubscriptionState::Running => 0,
+            SubscriptionState::Paused => 1,
+            SubscriptionState::Disabled => 2,
+            SubscriptionState::Full => 3,
+            SubscriptionState::Gap => 4,
+            SubscriptionState::Stalled => 5,
+        },
+        lag_seconds: status.lag_seconds,
+        lanes: lanes
+            .map(|(partition, lane)| metrics::LaneReading {
+                partition,
+                lag: lane.lag,
+                out: lane.out,
+                waiting: lane.waiting,
+                held: lane.held,
+            })
+            .collect(),
     }
 }

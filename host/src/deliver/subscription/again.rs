@@ -53,7 +53,7 @@ impl Subscription {
             }
             looked_at += 1;
             if let Some(chunk) = found {
-                let key = key_of(chunk.event(again.offset));
+                let key = key_of(&chunk, again.offset);
                 inner.group.offer_again(again.offset, key, again.redrives);
             }
         }
@@ -94,7 +94,7 @@ impl Subscription {
                 continue;
             }
             let number = Lane::begun(&mut lane.lock(), self.shared.journal.tails());
-            let frame = (lane.producer.clone(), held.clone());
+            let frame = (lane.author(), held.clone());
             let written = self.shared.journal.settle(vec![frame]).await;
             let mut inner = lane.lock();
             if written.is_ok() {
