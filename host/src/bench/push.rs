@@ -66,7 +66,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     {
         return Err("all numbers must be at least 1, and an event has at least 16 bytes".into());
     }
-    if options.hanging >= options.subscriptions.max(1) {
+    if options.subscriptions > 0 && options.hanging >= options.subscriptions {
         return Err("some endpoints must not hang".into());
     }
     let folder = options

@@ -89,3 +89,63 @@ async fn what_cannot_be_tested_is_refused() {
     let wrong = json!({"event": {"id": "1"}});
     assert_problem(&hub.post(TEST, wrong).await, 422, "invalid-event");
 }
+
+/// The command waits, so the receiver answers on another thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_shows_it_and_its_exit_code_says_it() {
+    let hub = hub().await;
+    let receiver = Receiver::answering(|_| Reply::Answer {
+        status: 200,
+        headers: Vec::new(),
+        body: "thank you".to_owned(),
+    })
+    .await;
+    pushed(&hub, &receiver, json!({})).await;
+    let ran = hub.sandbar(&["subscription", "test", "s"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for words in [
+        "> POST http://",
+        "> ce-type: sandbar.test",
+        "< 200",
+        "< thank you",
+        "delivered in",
+    ] {
+        assert!(ran.stdout.contains(words), "{words} in {}", ran.stdout);
+    }
+    receiver.answer(|_| Reply::status(401));
+    let ran = hub.sandbar(&["subscription", "test", "s"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.stdout.contains("not delivered") && ran.stdout.contains("401"),
+        "{ran:?}"
+    );
+    let shown = hub.sandbar(&["subscription", "show", "s"]);
+    assert!(shown.stdout.contains("breaker closed"), "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apply_knows_what_is_masked() {
+    let hub = hub().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sandbar.yaml");
+    let apply = |secret: &str| {
+        let text = format!(
+            "topics:\n  t: {{}}\nsubscriptions:\n  s:\n    topics: [t]\n    push:\n      url: http://127.0.0.1:9\n      secrets: [{secret}]\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let plan = hub.sandbar(&["apply", "-f", file, "--dry-run", "--exit-code"]);
+        assert!(!plan.stdout.contains(&secret[6..]), "{plan:?}");
+        let done = hub.sandbar(&["apply", "-f", file]);
+        assert_eq!(done.code, 0, "{done:?}");
+        plan.code
+    };
+    let first = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    assert_eq!(apply(first), 5, "it is new");
+    assert_eq!(apply(first), 0, "nothing has changed");
+    assert_eq!(
+        apply("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"),
+        5,
+        "it has changed"
+    );
+}
