@@ -2,17 +2,19 @@
 //! receiver, against a minimal client that posts the same bodies; how much later than its publish an
 //! event is on its way when nothing else goes on; and what 200 endpoints that hang do to 800 others.
 //!
-//! The receiver is in this process, the hub in one of its own; they share the machine.
+//! The receiver is in this process, hub and floor each in one of their own; they share the machine.
 
 mod client;
 mod receiver;
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
-use client::{Client, post_all};
+use client::Client;
 use receiver::Receiver;
 use serde_json::json;
 
@@ -129,7 +131,7 @@ async fn throughput(
     for round in 0..=options.rounds {
         let hub = push_all(options, client, receiver, json!([])).await?;
         let floor = receiver.expect(options.events);
-        post_all(options, receiver.address).await?;
+        run_floor(options, receiver.address).await?;
         let floor = floor.await?;
         let secret = json!(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]);
         let signed = push_all(options, client, receiver, secret).await?;
@@ -139,6 +141,44 @@ async fn throughput(
         }
     }
     Ok(rounds)
+}
+
+/// The floor, in a process of its own as the hub is.
+async fn run_floor(options: &Options, address: SocketAddr) -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = std::process::Command::new(program);
+    command
+        .args(["bench", FLOOR])
+        .arg(address.to_string())
+        .args([options.events, options.bytes].map(|number| number.to_string()))
+        .arg(options.concurrency.to_string())
+        .stdin(Stdio::null());
+    let ended = tokio::task::spawn_blocking(move || command.status()).await;
+    match ended.map_err(|error| error.to_string())? {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the floor ended with {status}")),
+        Err(error) => Err(format!("the floor cannot be started: {error}")),
+    }
+}
+
+/// The command of the process that is the floor.
+pub const FLOOR: &str = "push-floor";
+
+/// Posts the data of so many events, so many at a time.
+///
+/// # Errors
+/// In words, when the receiver does not answer.
+pub fn floor(
+    address: SocketAddr,
+    events: usize,
+    bytes: usize,
+    concurrency: u32,
+) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    runtime.block_on(client::post_all(address, events, bytes, concurrency))
 }
 
 /// From the first to the last request of a subscription that is new.

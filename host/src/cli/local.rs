@@ -242,6 +242,14 @@ enum BenchPart {
     Pull(PullBenchArgs),
     /// Webhooks: requests a second against a minimal client, latency, and endpoints that hang.
     Push(PushBenchArgs),
+    /// The floor of `push`, which that starts.
+    #[command(name = bench::push::FLOOR, hide = true)]
+    PushFloor {
+        address: SocketAddr,
+        events: usize,
+        bytes: usize,
+        concurrency: u32,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -329,6 +337,15 @@ pub(super) fn bench(args: &BenchArgs, json: bool) -> Outcome {
     match &args.part {
         Some(BenchPart::Pull(pull)) => return bench_pull(pull, json),
         Some(BenchPart::Push(push)) => return bench_push(push, json),
+        Some(BenchPart::PushFloor {
+            address,
+            events,
+            bytes,
+            concurrency,
+        }) => {
+            let done = bench::push::floor(*address, *events, *bytes, *concurrency);
+            return done.map_err(Failure::Local);
+        }
         None => {}
     }
     let options = bench::Options {

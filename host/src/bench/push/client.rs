@@ -16,8 +16,6 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::Options;
-
 /// Events of a publish.
 const BATCH: usize = 1000;
 
@@ -91,10 +89,14 @@ impl Client {
 }
 
 /// Posts the data of all events, so many at a time, each over a connection of its own that stays.
-pub async fn post_all(options: &Options, address: SocketAddr) -> Result<(), String> {
+pub async fn post_all(
+    address: SocketAddr,
+    events: usize,
+    bytes: usize,
+    concurrency: u32,
+) -> Result<(), String> {
     let next = Arc::new(AtomicUsize::new(0));
-    let (events, bytes) = (options.events, options.bytes);
-    let tasks = (0..options.concurrency).map(|_| {
+    let tasks = (0..concurrency).map(|_| {
         let next = next.clone();
         tokio::spawn(async move { post(&next, events, bytes, address).await })
     });

@@ -44,13 +44,17 @@ const FAILURES: u32 = 5;
 /// The longest pause of an open breaker.
 const LONGEST_PAUSE_MS: u64 = 60_000;
 /// Events taken in one go, at least; more where many requests run at a time.
-const TAKEN: usize = 64;
+const TAKEN: usize = 256;
 /// Their data together, in bytes.
 const TAKEN_BYTES: usize = 4 * 1024 * 1024;
 /// How long requests under way may go on when the webhook stops.
 const STOPPING: Duration = Duration::from_secs(10);
 /// A settlement that failed is tried again after so long.
 const SETTLE_AGAIN: Duration = Duration::from_secs(1);
+/// So many outcomes are settled at once, whatever else goes on.
+const SETTLED_AT: usize = 64;
+/// Fewer wait so long for more, as long as requests are under way.
+const SETTLE_EVERY: Duration = Duration::from_millis(1);
 /// Where nothing is to be waited for.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -90,6 +94,8 @@ struct Work {
     flights: FuturesUnordered<Flight>,
     outcomes: Vec<(Token, Outcome)>,
     settling: Option<Settling>,
+    /// When the last settlement began.
+    settled_at: Instant,
     disabling: Option<oneshot::Receiver<()>>,
 }
 
@@ -115,6 +121,7 @@ impl Driver {
             flights: FuturesUnordered::new(),
             outcomes: Vec::new(),
             settling: None,
+            settled_at: Instant::now(),
             disabling: None,
             driver: self,
         };
@@ -160,8 +167,7 @@ impl Work {
 
     /// Starts whatever may be started. Answers when to look again if nothing happens before.
     fn advance(&mut self) -> Instant {
-        self.settle();
-        let mut wake = Instant::now() + LONG;
+        let mut wake = self.settle().unwrap_or_else(|| Instant::now() + LONG);
         if self.disabling.is_some() {
             self.give_back();
             return wake;
@@ -398,11 +404,17 @@ impl Work {
         }
     }
 
-    /// Starts to settle what has gathered.
-    fn settle(&mut self) {
+    /// Starts to settle what has gathered, or says when to.
+    fn settle(&mut self) -> Option<Instant> {
         if self.settling.is_some() || self.outcomes.is_empty() {
-            return;
+            return None;
         }
+        let now = Instant::now();
+        let due = self.settled_at + SETTLE_EVERY;
+        if now < due && self.outcomes.len() < SETTLED_AT && !self.flights.is_empty() {
+            return Some(due);
+        }
+        self.settled_at = now;
         let outcomes = std::mem::take(&mut self.outcomes);
         let subscription = self.driver.subscription.clone();
         self.settling = Some(
@@ -415,6 +427,7 @@ impl Work {
             }
             .boxed(),
         );
+        None
     }
 
     fn settled(
