@@ -62,6 +62,7 @@ bench: guests build
 	cargo bench --workspace --bench boundary --profile release
 	target/release/sandbar bench
 	target/release/sandbar bench --concurrency 1 --events 50000
+	target/release/sandbar bench push
 	target/release/sandbar bench pull
 	target/release/sandbar bench hostile
 	target/release/sandbar bench plugins

@@ -93,6 +93,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(subscriptions::pause))
         .routes(routes!(subscriptions::resume))
         .routes(routes!(subscriptions::enable))
+        .routes(routes!(subscriptions::test))
         .routes(routes!(subscriptions::release))
         .routes(routes!(shadows::differences))
         .routes(routes!(dead_letters::list))

@@ -11,6 +11,7 @@ mod load;
 pub mod plugins;
 mod process;
 pub mod pull;
+pub mod push;
 mod report;
 
 use std::{

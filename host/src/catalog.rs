@@ -40,7 +40,10 @@ pub use documents::{
 };
 pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
 pub use plugins::{PluginRecord, RegisteredPlugin};
-pub use push::{PushBatch, PushDocument, PushMode, PushTimeouts};
+pub use push::{
+    MASK, PRIVATE_TARGETS_HELP, PushBatch, PushDocument, PushMode, PushTimeouts, SECRET_PREFIX,
+    Secret, roots,
+};
 pub use resolved::{Resolved, ResolvedStep};
 pub use routes::{Route, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};

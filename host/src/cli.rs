@@ -2,6 +2,7 @@
 //! of the hub's insides; `plugin` also runs plugins here, with the runtime that the hub has.
 
 mod apply;
+mod bench;
 mod changes;
 mod channels;
 mod client;
@@ -96,7 +97,7 @@ enum Command {
     #[command(subcommand)]
     Log(local::LogCommand),
     /// Measure the whole way of events against a floor on this machine.
-    Bench(local::BenchArgs),
+    Bench(bench::BenchArgs),
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
     /// Compile a plugin from standard input to standard output: what a hub starts for each upload.
@@ -114,7 +115,7 @@ pub fn main(args: Args) -> ExitCode {
         Command::Serve(serve) => return local::serve(serve),
         Command::CompilePlugin { limits } => return sandbar_plugin::compiler_process(&limits),
         Command::Log(log) => local::log(&log, args.json),
-        Command::Bench(bench) => local::bench(&bench, args.json),
+        Command::Bench(bench) => bench::bench(&bench, args.json),
         Command::Apply(apply) => apply::run(&client, &apply),
         Command::Publish(publish) => publish::run(&client, &publish),
         Command::Tail(tail) => tail::run(&client, &tail),

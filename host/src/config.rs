@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use sandbar_plugin::Compiler;
 
+use crate::dial::Targets;
+
 /// Everything that `sandbar serve` can be told.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -21,6 +23,8 @@ pub struct Config {
     pub worker_threads: usize,
     /// How plugins are compiled; `None`: in this process, without limits.
     pub compiler: Option<Compiler>,
+    /// Which addresses webhooks may have.
+    pub private_targets: Targets,
     /// Whether the plugins that the binary carries are there.
     pub bundled_plugins: bool,
 }

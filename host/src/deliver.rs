@@ -6,19 +6,24 @@
 mod dead_letters;
 mod lineage;
 mod page;
+mod selection;
 mod subscription;
 mod subscriptions;
-mod selection;
 mod tail;
+mod webhook;
 
 pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter};
 pub use lineage::{EventHead, Lineage, Origin, OutputAt, RouteFate, trace_outputs};
 pub use page::{Page, Reader, Start};
+pub use selection::Selection;
 pub use subscription::{
     Again, Counts as SubscriptionCounts, Gap, LaneStatus, Move, Outcome, Reset, ResetTarget,
     ResetTo, Settled, Streamed, Subscription, SubscriptionState, SubscriptionStatus, Taken,
     TakenEvent, Token, attempt, stream,
 };
 pub use subscriptions::{SETTLED, Subscriptions};
-pub use selection::Selection;
 pub use tail::{Cursor, Tailed, follow};
+pub use webhook::{
+    BreakerState, Gone, PushAttempt, PushBreaker, PushHandshake, PushReading, PushStatus, PushTest,
+    ShownAnswer, ShownRequest, Webhook, Webhooks,
+};

@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     catalog::{Catalog, DEAD_LETTERS},
     config::Config,
-    deliver::{Reader, Subscriptions},
+    deliver::{Reader, Subscriptions, Webhooks},
     idempotency::Idempotency,
     ingest::{Publisher, Room},
     meta,
@@ -37,6 +37,7 @@ mod shadows;
 mod subscriptions;
 mod trace;
 mod trial;
+mod webhooks;
 
 pub use calls::ContractCheck;
 pub use readings::{LaneReading, RouteStatus};
@@ -62,6 +63,7 @@ pub struct Hub {
     pub reader: Reader,
     pub subscriptions: Arc<Subscriptions>,
     pub idempotency: Arc<Idempotency>,
+    pub webhooks: Webhooks,
     pub engine: Engine,
     pub metrics: Arc<Metrics>,
     pub log: Arc<Embedded>,
@@ -151,6 +153,9 @@ impl Hub {
         );
         // Each shadow says so once, and waits until it is heard.
         let (ripe, ripened) = tokio::sync::mpsc::channel(16);
+        let (gone, told) = tokio::sync::mpsc::channel(256);
+        let targets = Arc::new(config.private_targets.clone());
+        let webhooks = Webhooks::new(targets, metrics.clone(), gone);
         let shadows = Shadows::new(
             shared_log.clone(),
             engine.clone(),
@@ -187,6 +192,7 @@ impl Hub {
             processor,
             shadows,
             subscriptions: Arc::new(subscriptions),
+            webhooks,
             engine,
             metrics,
             log,
@@ -204,6 +210,7 @@ impl Hub {
         hub.tasks.spawn(saving);
         hub.tasks.spawn(retention(hub.clone()));
         hub.tasks.spawn(shadows::promote_ripe(hub.clone(), ripened));
+        hub.tasks.spawn(webhooks::disable_gone(hub.clone(), told));
         Ok(hub)
     }
 
@@ -215,6 +222,7 @@ impl Hub {
         self.tasks.wait().await;
         self.shadows.stop_all().await;
         self.processor.stop().await;
+        self.webhooks.stop().await;
         let subscriptions = self.subscriptions.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || subscriptions.save_all()).await {
             tracing::error!(%error, "saving the subscriptions failed");

@@ -17,6 +17,7 @@ pub mod serve;
 
 pub mod clock;
 pub mod dead_letter;
+pub mod dial;
 pub mod diff;
 pub mod metrics;
 pub mod problem;

@@ -20,9 +20,12 @@ use prometheus_client::{
 use sandbar_types::Name;
 
 mod subscriptions;
+mod webhooks;
 
 use subscriptions::SubscriptionMetrics;
 pub use subscriptions::{LaneReading, SubscriptionReading};
+use webhooks::WebhookMetrics;
+pub use webhooks::WebhookReading;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicLabel {
@@ -120,6 +123,7 @@ pub struct Metrics {
     waiting: Family<RoutePartitionLabels, Gauge>,
     state: Family<RouteLabel, Gauge>,
     subscriptions: SubscriptionMetrics,
+    webhooks: WebhookMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -157,6 +161,7 @@ impl Default for Metrics {
             waiting: Family::default(),
             state: Family::default(),
             subscriptions: SubscriptionMetrics::default(),
+            webhooks: WebhookMetrics::default(),
         };
         metrics.register();
         metrics
@@ -268,6 +273,7 @@ impl Metrics {
             self.state.clone(),
         );
         self.subscriptions.register(registry);
+        self.webhooks.register(registry);
     }
 
     /// Counts a publish that stored `events` events with `bytes` bytes of data.
@@ -292,6 +298,11 @@ impl Metrics {
         self.publish_seconds
             .get_or_create(&label)
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a request to a webhook.
+    pub fn push_attempt(&self, subscription: &Name, outcome: &'static str, took: Duration) {
+        self.webhooks.attempt(subscription, outcome, took);
     }
 
     pub fn refused(&self, topic: &Name, code: &str, events: usize) {
@@ -333,11 +344,13 @@ impl Metrics {
         partitions: &[PartitionReading],
         routes: &[RouteReading],
         subscriptions: &[SubscriptionReading],
+        webhooks: &[WebhookReading],
     ) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.subscriptions.read(subscriptions);
         self.read_partitions(partitions);
         self.read_routes(routes);
+        self.webhooks.read(webhooks);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &registry);

@@ -150,6 +150,7 @@ codes! {
     RouteSourceFixed "route-source-fixed" 409 "The source of a route cannot be changed" "A route's position belongs to its source. Delete the route, or make another one.";
     OffsetTrimmed "offset-trimmed" 410 "The events there were deleted by retention" "Go on at the earliest offset, which the detail names.";
     PushedSubscription "pushed-subscription" 409 "The hub sends the events of this subscription" "Its events go to its webhook. Take 'push' out of the document to pull, or make another subscription.";
+    NoWebhook "no-webhook" 409 "The subscription has no webhook" "Add 'push' to its document to have its events sent; pull them with GET /v1/subscriptions/{name}/events.";
     OffsetPastTail "offset-past-tail" 416 "The offset is past the end of the partition" "Read from an offset up to the tail, which the detail names.";
     Damaged "damaged" 500 "The partition is damaged there" "Stop the hub and run 'sandbar log verify', then 'sandbar log repair', which spells out the loss. Other partitions go on.";
     Internal "internal" 500 "Something failed inside the hub" "See the hub's log; if it stays, report it with the detail.";

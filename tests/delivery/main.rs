@@ -1,4 +1,4 @@
-//! Subscriptions: what clients pull and settle, also over restarts and kills.
+//! Subscriptions: what clients pull and settle and what the hub sends, also over restarts and kills.
 #![allow(clippy::unwrap_used)]
 
 mod documents;
@@ -7,6 +7,8 @@ mod history;
 mod killed;
 mod offsets;
 mod pull;
+mod push;
+mod push_outage;
 mod restart;
 mod shared;
 mod streams;

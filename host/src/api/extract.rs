@@ -148,6 +148,23 @@ impl<T: DeserializeOwned> FromRequest<Arc<Hub>> for Json<T> {
     }
 }
 
+/// A JSON document, or no body at all.
+pub(super) struct JsonOrNothing<T>(pub T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Arc<Hub>> for JsonOrNothing<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &Arc<Hub>) -> Result<Self, Problem> {
+        let json = require_json(request.headers());
+        let Body(body) = Body::from_request(request, state).await?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        json?;
+        parse(&body).map(Self)
+    }
+}
+
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let given = headers
         .get(header::CONTENT_TYPE)

@@ -7,13 +7,19 @@ use axum::{
 };
 use sandbar_types::{Name, Offset, PartitionId};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{Caller, Shared, extract::Json, refusal::ProblemDocument, topics::status};
+use super::{
+    Caller, Shared,
+    extract::{Json, JsonOrNothing},
+    refusal::ProblemDocument,
+    topics::status,
+};
 use crate::{
     catalog::{Disabled, SubscriptionDocument, SubscriptionRecord},
     clock,
-    deliver::{Reset, ResetTarget, ResetTo, SubscriptionStatus},
+    deliver::{PushStatus, PushTest, Reset, ResetTarget, ResetTo, SubscriptionStatus},
     hub::Hub,
     problem::{Code, Problem},
 };
@@ -30,6 +36,9 @@ pub(super) struct SubscriptionAnswer {
     /// RFC 3339.
     made: String,
     status: SubscriptionStatus,
+    /// How the webhook is doing, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<PushStatus>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -46,7 +55,8 @@ fn answer(
     Ok(SubscriptionAnswer {
         name: name.to_string(),
         status: hub.subscription(name.as_str())?.status(),
-        document: record.document,
+        webhook: hub.webhook_status(name),
+        document: record.document.masked(),
         paused: record.paused,
         disabled: record.disabled,
         made: clock::to_text(record.made),
@@ -175,6 +185,35 @@ pub(super) async fn enable(
     };
     let (name, _) = hub.change_subscription(change).await?;
     answer_of(&hub, name).await.map(Answer)
+}
+
+/// What is sent in a test.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TestRequest {
+    /// An event in the CloudEvents JSON format; absent: one of the type `sandbar.test`.
+    #[schema(value_type = Option<Object>)]
+    event: Option<Box<RawValue>>,
+}
+
+/// Sends an event to the webhook, once, and shows the whole exchange. Nothing is settled by it, and
+/// it works while the subscription is paused or disabled. The body may be left out.
+#[utoipa::path(post, path = "/v1/subscriptions/{subscription}/test", tag = "subscriptions", operation_id = "test_subscription",
+    params(("subscription" = String, Path)),
+    request_body = TestRequest,
+    responses(
+        (status = 200, description = "What was sent and what came back, also when it was no success", body = PushTest),
+        (status = 404, description = "unknown-subscription", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "no-webhook", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-event", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn test(
+    State(hub): Shared,
+    Path(subscription): Path<String>,
+    JsonOrNothing(request): JsonOrNothing<TestRequest>,
+) -> Result<Answer<PushTest>, Problem> {
+    let test = hub.test_webhook(&subscription, request.event).await?;
+    Ok(Answer(test))
 }
 
 /// Where a subscription is to go on.

@@ -17,6 +17,11 @@ pub struct Hub {
 impl Hub {
     /// Starts one on a fresh folder and a free port.
     pub fn start(data: &Path) -> Result<Self, String> {
+        Self::start_with(data, &[])
+    }
+
+    /// The same, with further arguments.
+    pub fn start_with(data: &Path, arguments: &[&str]) -> Result<Self, String> {
         let binary = match std::env::var_os("SANDBAR_BIN") {
             Some(named) => named.into(),
             None => std::env::current_exe().map_err(|error| error.to_string())?,
@@ -31,6 +36,7 @@ impl Hub {
                 "--data",
             ])
             .arg(data)
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("cannot start the hub: {error}"))?;

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::{Catalog, PushDocument, Put, State, Topic, invalid, topics, user_name};
 use crate::{
     clock,
+    dial::Targets,
     problem::{Code, Place, Problem},
 };
 
@@ -56,6 +57,28 @@ pub struct SubscriptionDocument {
     /// Where the hub sends the events; without it clients pull.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push: Option<PushDocument>,
+}
+
+impl SubscriptionDocument {
+    /// As answers show it: see [`PushDocument::masked`].
+    #[must_use]
+    pub fn masked(&self) -> Self {
+        Self {
+            push: self.push.as_ref().map(PushDocument::masked),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it gives values of headers, which no answer shows.
+    #[must_use]
+    pub fn hides_headers(&self) -> bool {
+        let headers = self.push.iter().flat_map(|push| push.headers.values());
+        headers.into_iter().any(|value| value.0 != super::MASK)
+    }
+
+    fn url(&self) -> Option<&str> {
+        self.push.as_ref().map(|push| push.url.as_str())
+    }
 }
 
 fn thirty() -> u64 {
@@ -243,21 +266,35 @@ impl Catalog {
     pub fn put_subscription(
         &self,
         name: &str,
-        document: SubscriptionDocument,
+        mut document: SubscriptionDocument,
+        targets: &Targets,
     ) -> Result<(Name, SubscriptionRecord, Put), Problem> {
         let _changing = self.changing();
         let name = user_name(name)?;
         check(&document)?;
+        let existing = self.state().subscriptions.get(&name).cloned();
+        if let Some(push) = &mut document.push {
+            let known = existing.as_ref().map(|known| &known.document);
+            push.unmask("/push", known.and_then(|known| known.push.as_ref()))?;
+            push.check("/push", targets)?;
+        }
         let topics = subscribed(&self.state(), &document)?;
         check_start(&document.start, &topics)?;
-        let existing = self.state().subscriptions.get(&name).cloned();
         let put = if existing.is_some() {
             Put::Kept
         } else {
             Put::Made
         };
         let record = match existing {
-            Some(known) => SubscriptionRecord { document, ..known },
+            Some(known) => {
+                let same_url = known.document.url() == document.url();
+                SubscriptionRecord {
+                    document,
+                    // Another endpoint has said nothing of that kind.
+                    disabled: known.disabled.filter(|_| same_url),
+                    ..known
+                }
+            }
             None => SubscriptionRecord {
                 document,
                 paused: false,

@@ -1,6 +1,7 @@
 //! `sandbar subscription …`
 
 mod pull;
+mod webhook;
 
 use std::path::PathBuf;
 
@@ -39,6 +40,8 @@ pub(super) enum SubscriptionCommand {
     Resume { subscription: String },
     /// Go on after its webhook asked not to be called any more.
     Enable { subscription: String },
+    /// Send an event to its webhook, once, and show the whole exchange.
+    Test(webhook::TestArgs),
     /// Give up events that hold their keys; the later events of each key go on.
     Release {
         subscription: String,
@@ -102,6 +105,7 @@ pub(super) fn run(client: &Client, command: &SubscriptionCommand) -> Outcome {
         SubscriptionCommand::Pause { subscription } => post(client, subscription, "pause")?,
         SubscriptionCommand::Resume { subscription } => post(client, subscription, "resume")?,
         SubscriptionCommand::Enable { subscription } => post(client, subscription, "enable")?,
+        SubscriptionCommand::Test(args) => webhook::test(client, args)?,
         SubscriptionCommand::Release {
             subscription,
             events,
@@ -338,6 +342,9 @@ fn show(one: &Value) {
         .map(|lane| names.map(|name| table::cell(&lane[name])).to_vec())
         .collect();
     table::print(&names, &rows);
+    if one["webhook"].is_object() {
+        webhook::show_status(&one["webhook"]);
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 //! with its answer never takes longer than the grant and the call of the plugin allow.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,7 +20,10 @@ use reqwest::{
 use sandbar_plugin::http::{Error, Http, Request, Response};
 use tokio::runtime::Handle;
 
-use crate::catalog::HttpGrant;
+use crate::{
+    catalog::HttpGrant,
+    dial::{self, Denied, Targets},
+};
 
 /// A connection that nobody used for so long is closed.
 const IDLE: Duration = Duration::from_secs(30);
@@ -138,11 +140,12 @@ impl GrantedHttp {
             return Err(Error::NotGranted(reason));
         }
         // An address is not resolved, so nobody else would look at it.
-        if let Ok(address) = host.trim_matches(['[', ']']).parse()
+        if let Some(address) = dial::literal(host)
             && !self.grant.private
-            && !is_public(address)
         {
-            return Err(Error::NotGranted(Denied(address).to_string()));
+            Targets::Public
+                .check(address)
+                .map_err(|denied| not_granted(&denied))?;
         }
         Ok(())
     }
@@ -187,7 +190,7 @@ fn failure(error: &reqwest::Error) -> Error {
     let mut inner: &dyn std::error::Error = error;
     loop {
         if let Some(denied) = inner.downcast_ref::<Denied>() {
-            return Error::NotGranted(denied.to_string());
+            return not_granted(denied);
         }
         match inner.source() {
             Some(source) => inner = source,
@@ -203,10 +206,11 @@ fn failure(error: &reqwest::Error) -> Error {
     }
 }
 
-/// An address that the grant does not cover.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} is not a public address; a grant with \"private\": true covers it")]
-struct Denied(IpAddr);
+fn not_granted(denied: &Denied) -> Error {
+    Error::NotGranted(format!(
+        "{denied}; a grant with \"private\": true covers it"
+    ))
+}
 
 /// Resolves names to public addresses only.
 #[derive(Debug)]
@@ -215,114 +219,11 @@ struct Public;
 impl Resolve for Public {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let denied = found.iter().find(|address| !is_public(address.ip()));
-            match denied {
-                // One is enough: a name that mixes them is up to something.
-                Some(address) => Err(Denied(address.ip()).into()),
-                None => Ok(Box::new(found.into_iter()) as Addrs),
+            match Targets::Public.resolve(name.as_str(), 0).await {
+                Ok(found) => Ok(Box::new(found.into_iter()) as Addrs),
+                Err(dial::Refused::Denied(denied)) => Err(denied.into()),
+                Err(dial::Refused::Unresolved(unresolved)) => Err(unresolved.into()),
             }
         })
-    }
-}
-
-/// Whether an address is one of the public internet (IANA's special-purpose registries).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    !(address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        || a == 0
-        // Reserved, and broadcast.
-        || a >= 240
-        // Shared by carriers.
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        // Benchmarks.
-        || (a == 198 && (18..20).contains(&b)))
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    let embedded = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        is_public_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match segments {
-        // Unspecified, loopback, IPv4-compatible and IPv4-mapped.
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => embedded(high, low),
-        // NAT64.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
-        [0x64, 0xff9b, ..] => false,
-        // 6to4.
-        [0x2002, high, low, ..] => embedded(high, low),
-        // Teredo, benchmarks, ORCHID and the like.
-        [0x2001, second, ..] if second < 0x200 => false,
-        // Documentation.
-        [0x2001, 0xdb8, ..] | [0x3fff, ..] => false,
-        // Global unicast; what is left is discard-only, unique local, link-local, site-local,
-        // multicast, or not given out.
-        [first, ..] => (first & 0xe000) == 0x2000,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_addresses_of_the_internet_are_public() {
-        for public in [
-            "1.1.1.1",
-            "100.63.0.1",
-            "172.32.0.1",
-            "198.20.0.1",
-            "2606:4700::1111",
-            "2001:4860:4860::8888",
-            "::ffff:1.1.1.1",
-            "64:ff9b::101:101",
-        ] {
-            assert!(is_public(public.parse().expect(public)), "{public}");
-        }
-        for other in [
-            "0.0.0.0",
-            "10.1.2.3",
-            "100.64.0.1",
-            "127.0.0.1",
-            "127.9.9.9",
-            "169.254.169.254",
-            "172.16.0.1",
-            "192.0.0.8",
-            "192.168.1.1",
-            "198.18.0.1",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::",
-            "::1",
-            "::127.0.0.1",
-            "::ffff:10.0.0.1",
-            "64:ff9b::7f00:1",
-            "64:ff9b:1::1",
-            "2002:7f00:1::1",
-            "2001::1",
-            "2001:db8::1",
-            "fc00::1",
-            "fd12:3456::1",
-            "fe80::1",
-            "fec0::1",
-            "ff02::1",
-            "100::1",
-        ] {
-            assert!(!is_public(other.parse().expect(other)), "{other}");
-        }
     }
 }

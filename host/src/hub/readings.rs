@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::Hub;
 use crate::{
-    deliver::{Subscription, SubscriptionState},
-    metrics::{self, PartitionReading, RouteReading, SubscriptionReading},
+    deliver::{BreakerState, PushReading, Subscription, SubscriptionState},
+    metrics::{self, PartitionReading, RouteReading, SubscriptionReading, WebhookReading},
     problem::{Code, Problem},
     process::{Counts, State},
 };
@@ -149,7 +149,22 @@ impl Hub {
         let subscriptions: Vec<_> = (self.subscriptions.all().iter())
             .map(|subscription| subscription_reading(subscription))
             .collect();
-        self.metrics.text(&partitions, &routes, &subscriptions)
+        let webhooks = self.webhooks.readings().into_iter().map(webhook_reading);
+        let webhooks: Vec<_> = webhooks.collect();
+        self.metrics
+            .text(&partitions, &routes, &subscriptions, &webhooks)
+    }
+}
+
+fn webhook_reading(reading: PushReading) -> WebhookReading {
+    WebhookReading {
+        subscription: reading.subscription,
+        breaker: match reading.breaker {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        },
+        in_flight: reading.in_flight as u64,
     }
 }
 

@@ -23,7 +23,8 @@ impl Hub {
     ) -> Result<(Name, Put), Problem> {
         let _changing = self.changing_subscriptions.lock().await;
         self.blocking(move |hub| {
-            let (name, record, put) = hub.catalog.put_subscription(&name, document)?;
+            let targets = &hub.config.private_targets;
+            let (name, record, put) = hub.catalog.put_subscription(&name, document, targets)?;
             hub.run_subscription(&name, record)?;
             Ok((name, put))
         })
@@ -38,14 +39,8 @@ impl Hub {
     ) -> Result<(), Problem> {
         let topics = self.catalog.subscribed(&record.document)?;
         let subscription = self.subscriptions.apply(name, record, &topics)?;
-        self.drive(&subscription);
-        Ok(())
+        self.webhooks.apply(&subscription)
     }
-
-    /// Starts, changes or ends what pushes the events of a subscription. Called with every change of
-    /// its record.
-    #[expect(clippy::unused_self, reason = "the driver of webhooks is started here")]
-    fn drive(&self, _subscription: &Arc<Subscription>) {}
 
     /// The subscription at work.
     ///
@@ -99,6 +94,7 @@ impl Hub {
         let _changing = self.changing_subscriptions.lock().await;
         self.blocking(move |hub| {
             let (name, _) = hub.catalog.delete_subscription(&name)?;
+            hub.webhooks.remove(&name);
             hub.subscriptions.remove(&name)
         })
         .await

@@ -23,12 +23,15 @@ pub const SUPPORTED: &str = "application/cloudevents+json, application/cloudeven
 
 /// Extensions that the hub adds when events are read. On publish they are dropped, so that what was
 /// read can be published again.
-pub const HUB_EXTENSIONS: [&str; 5] = [
+pub const HUB_EXTENSIONS: [&str; 8] = [
     "sandbartopic",
     "sandbarpartition",
     "sandbaroffset",
     "sandbarroute",
     "sandbarorigin",
+    "sandbarlease",
+    "sandbardelivery",
+    "sandbarcursor",
 ];
 
 /// How a request carries its events (CloudEvents HTTP binding §3).

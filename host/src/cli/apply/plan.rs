@@ -198,7 +198,11 @@ fn subscription(
     document: &SubscriptionDocument,
 ) -> Result<Item, Failure> {
     let path = path(&["subscriptions", name])?;
-    let (act, changes) = compare(client.find(&path)?, document)?;
+    let (mut act, mut changes) = compare(client.find(&path)?, &document.masked())?;
+    if act == Act::Keep && document.hides_headers() {
+        act = Act::Change;
+        changes.push("push.headers are written again: their values are never shown".to_owned());
+    }
     let document = serde_json::to_value(document).map_err(Failure::local)?;
     Ok(Item {
         kind: "subscription",
@@ -220,7 +224,9 @@ fn compare<T: Serialize + DeserializeOwned>(
     };
     let wanted = serde_json::to_value(wanted).map_err(Failure::local)?;
     let mut kept = found.as_object().cloned().unwrap_or_default();
-    for extra in ["name", "state", "status", "paused", "disabled", "made"] {
+    for extra in [
+        "name", "state", "status", "paused", "disabled", "made", "webhook",
+    ] {
         kept.remove(extra);
     }
     let found: T = serde_json::from_value(Value::Object(kept)).map_err(Failure::local)?;

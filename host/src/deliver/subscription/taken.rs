@@ -148,6 +148,17 @@ impl Subscription {
     }
 }
 
+impl Subscription {
+    /// Takes back events that were handed out and not sent to anybody: no attempt is counted.
+    pub fn return_unsent(&self, events: &[TakenEvent]) {
+        let claims = events.iter().filter_map(|event| match event.token {
+            Token::Event { claim, .. } => Some((event.lane.clone(), claim)),
+            Token::Lease(_) => None,
+        });
+        self.give_back(&claims.collect::<Vec<_>>());
+    }
+}
+
 impl TakenEvent {
     pub(super) fn lane(&self) -> &Lane {
         &self.lane

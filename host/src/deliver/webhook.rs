@@ -1,0 +1,190 @@
+//! Push: the events of a subscription are sent to a webhook.
+//!
+//! A webhook is but another client of the subscription: it takes what is due, sends it, and settles
+//! what came of it. Order per key, waiting, attempts and dead letters are the group's business. It
+//! knows no plugins and no API.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::future::join_all;
+use sandbar_types::Name;
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::subscription::Subscription;
+use crate::{catalog::PushDocument, dial::Targets, metrics::Metrics, problem::Problem};
+
+mod breaker;
+mod client;
+mod connector;
+mod driver;
+mod handshake;
+mod outcome;
+mod pace;
+mod record;
+mod request;
+mod retry_after;
+mod signature;
+mod trial;
+mod trust;
+
+pub use breaker::BreakerState;
+pub use driver::Gone;
+pub use record::{PushAttempt, PushBreaker, PushHandshake, PushStatus};
+pub use trial::{PushTest, ShownAnswer, ShownRequest};
+
+/// One webhook: what its requests are made of, and what is remembered of them.
+#[derive(Debug)]
+pub struct Webhook {
+    name: Name,
+    document: PushDocument,
+    template: request::Template,
+    client: client::Client,
+    /// Events of one request, at most.
+    batch: usize,
+    records: Arc<record::Records>,
+}
+
+/// A webhook at the time of a scrape.
+#[derive(Debug)]
+pub struct PushReading {
+    pub subscription: Name,
+    pub breaker: BreakerState,
+    pub in_flight: usize,
+}
+
+#[derive(Debug)]
+struct Running {
+    webhook: Arc<Webhook>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// All webhooks at work.
+#[derive(Debug)]
+pub struct Webhooks {
+    targets: Arc<Targets>,
+    metrics: Arc<Metrics>,
+    gone: mpsc::Sender<Gone>,
+    running: Mutex<BTreeMap<Name, Running>>,
+}
+
+impl Webhooks {
+    /// `gone` is told of endpoints that answered 410.
+    #[must_use]
+    pub fn new(targets: Arc<Targets>, metrics: Arc<Metrics>, gone: mpsc::Sender<Gone>) -> Self {
+        Self {
+            targets,
+            metrics,
+            gone,
+            running: Mutex::default(),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<Name, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the webhook of a subscription work as its document says: starts it, lets it go on, or
+    /// ends it. Requests under way under an earlier document come to their end. To be called in the
+    /// context of the runtime.
+    ///
+    /// # Errors
+    /// When the document was not checked.
+    pub fn apply(&self, subscription: &Arc<Subscription>) -> Result<(), Problem> {
+        let settings = subscription.settings();
+        let Some(document) = &settings.record.document.push else {
+            self.remove(&subscription.name);
+            return Ok(());
+        };
+        let mut running = self.running();
+        let known = running.get(&subscription.name);
+        if known.is_some_and(|known| known.webhook.document == *document) {
+            return Ok(());
+        }
+        let template = request::Template::new(&subscription.name, document);
+        let client = client::Client::new(document, self.targets.clone());
+        let records = known.map(|known| known.webhook.records.clone());
+        let webhook = Arc::new(Webhook {
+            name: subscription.name.clone(),
+            template: template.map_err(Problem::internal)?,
+            client: client.map_err(Problem::internal)?,
+            batch: document.batch.map_or(1, |batch| batch.max_events.max(1)) as usize,
+            document: document.clone(),
+            records: records.unwrap_or_default(),
+        });
+        let stop = CancellationToken::new();
+        let driver = driver::Driver {
+            subscription: subscription.clone(),
+            webhook: webhook.clone(),
+            metrics: self.metrics.clone(),
+            gone: self.gone.clone(),
+            stop: stop.clone(),
+        };
+        let task = tokio::spawn(driver.run());
+        let started = Running {
+            webhook,
+            stop,
+            task,
+        };
+        if let Some(before) = running.insert(subscription.name.clone(), started) {
+            before.stop.cancel();
+        }
+        Ok(())
+    }
+
+    /// Ends a webhook; requests under way come to their end.
+    pub fn remove(&self, name: &Name) {
+        if let Some(removed) = self.running().remove(name) {
+            removed.stop.cancel();
+        }
+    }
+
+    /// The webhook of a subscription.
+    #[must_use]
+    pub fn get(&self, name: &Name) -> Option<Arc<Webhook>> {
+        self.running()
+            .get(name)
+            .map(|running| running.webhook.clone())
+    }
+
+    /// How they stand.
+    #[must_use]
+    pub fn readings(&self) -> Vec<PushReading> {
+        let running = self.running();
+        let each = running.iter().map(|(name, running)| {
+            let status = &running.webhook.records;
+            PushReading {
+                subscription: name.clone(),
+                breaker: status.breaker(),
+                in_flight: status.in_flight.load(std::sync::atomic::Ordering::Relaxed),
+            }
+        });
+        each.collect()
+    }
+
+    /// Ends all: requests under way get a bounded time, and what was delivered is settled.
+    pub async fn stop(&self) {
+        let all = std::mem::take(&mut *self.running());
+        for running in all.values() {
+            running.stop.cancel();
+        }
+        let ended = join_all(all.into_iter().map(|(name, running)| async move {
+            if let Err(error) = running.task.await {
+                tracing::error!(subscription = %name, %error, "a webhook ended badly");
+            }
+        }));
+        ended.await;
+    }
+}
+
+impl Webhook {
+    /// How it is doing.
+    #[must_use]
+    pub fn status(&self) -> PushStatus {
+        self.records.status()
+    }
+}
