@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::{
     Capability, Engine, Form, Grants, InstantiateError, Limits, Refusal, Runner, World, artifact,
-    compiler, inspect,
+    compiler,
+    engine::Stop,
+    inspect,
     state::{State, TABLE_ELEMENTS},
     symbols::Symbols,
     wasi,
@@ -24,6 +26,7 @@ struct Inner {
     world: World,
     capabilities: Vec<Capability>,
     reused: bool,
+    stop: Stop,
     instance: InstancePre<State>,
     symbols: Symbols,
 }
@@ -32,35 +35,32 @@ impl Plugin {
     pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, Refusal> {
         let form = inspect::form(bytes, engine.0.options.max_module_bytes)?;
         let digest = artifact::hex(bytes);
-        let kept = engine
-            .0
-            .artifacts
-            .as_ref()
-            .and_then(|artifacts| artifacts.load(&engine.0.wasmtime, &digest));
+        let kept =
+            engine.0.artifacts.as_ref().and_then(|artifacts| {
+                artifacts.load(|stop| &engine.0.runtime(stop).wasmtime, &digest)
+            });
         let reused = kept.is_some();
-        let component = match kept {
-            Some(component) => component,
+        let wasmtime = |stop| Ok(engine.0.runtime(stop).wasmtime.clone());
+        let (stop, component) = match kept {
+            Some(kept) => kept,
             None => match &engine.0.options.compiler {
-                Some(outside) => compiler::translate_outside(
-                    &engine.0.wasmtime,
-                    outside,
-                    &engine.0.options,
-                    form,
-                    bytes,
-                )?,
-                None => compiler::translate(&engine.0.wasmtime, form, bytes)?,
+                Some(outside) => {
+                    compiler::translate_outside(wasmtime, outside, &engine.0.options, form, bytes)?
+                }
+                None => compiler::translate(wasmtime, form, bytes)?,
             },
         };
         let (world, capabilities) = inspect::component(&component)?;
         fits(engine, &component)?;
-        let instance = bind(engine, &component, capabilities.contains(&Capability::Wasi)).map_err(
+        let linker = &engine.0.runtime(stop).linker;
+        let instance = bind(linker, &component, capabilities.contains(&Capability::Wasi)).map_err(
             |error| Refusal::WrongType {
                 export: "an import".to_owned(),
                 detail: format!("{error:#}"),
             },
         )?;
         if !reused && let Some(artifacts) = &engine.0.artifacts {
-            artifacts.store(&digest, &component);
+            artifacts.store(&digest, stop, &component);
         }
         Ok(Self(Arc::new(Inner {
             engine: engine.clone(),
@@ -70,8 +70,9 @@ impl Plugin {
             world,
             capabilities,
             reused,
+            stop,
             instance,
-            symbols: Symbols::read(bytes, form),
+            symbols: Symbols::read(bytes, form, stop),
         })))
     }
 
@@ -150,6 +151,10 @@ impl Plugin {
         &self.0.engine
     }
 
+    pub(crate) fn stop(&self) -> Stop {
+        self.0.stop
+    }
+
     pub(crate) fn instance(&self) -> &InstancePre<State> {
         &self.0.instance
     }
@@ -171,14 +176,14 @@ impl std::fmt::Debug for Plugin {
 
 /// Ties the component's imports to the hub's functions.
 fn bind(
-    engine: &Engine,
+    linker: &Linker<State>,
     component: &Component,
     wasi: bool,
 ) -> wasmtime::Result<InstancePre<State>> {
     if !wasi {
-        return engine.0.linker.instantiate_pre(component);
+        return linker.instantiate_pre(component);
     }
-    let mut linker = engine.0.linker.clone();
+    let mut linker = linker.clone();
     wasi::link(&mut linker, component)?;
     linker.instantiate_pre(component)
 }

@@ -10,6 +10,7 @@ mod lines;
 mod outputs;
 mod reaching;
 mod sandbox;
+mod stopping;
 mod threads;
 mod upload;
 mod wasi;
