@@ -39,8 +39,17 @@ impl ColumnBuilder {
         }
     }
 
-    #[inline]
+    /// Most attributes are set by no output at all: that costs no call.
+    #[inline(always)]
     pub(crate) fn push(&mut self, value: &[u8]) {
+        if value.is_empty() && self.bytes.is_empty() && !self.varied {
+            self.count += 1;
+        } else {
+            self.push_value(value);
+        }
+    }
+
+    fn push_value(&mut self, value: &[u8]) {
         if !self.varied {
             if self.count == 0 {
                 self.bytes.extend_from_slice(value);
