@@ -160,10 +160,10 @@ fn function(body: &FunctionBody<'_>, imported: u32) -> Option<Function> {
             Operator::Loop { .. } => blocks.push(true),
             Operator::Block { .. } | Operator::If { .. } => blocks.push(false),
             Operator::End => drop(blocks.pop()),
-            Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => {
-                if is_loop(relative_depth) {
-                    function.points.push(at);
-                }
+            Operator::Br { relative_depth } | Operator::BrIf { relative_depth }
+                if is_loop(relative_depth) =>
+            {
+                function.points.push(at);
             }
             Operator::BrTable { targets } => {
                 let mut back = is_loop(targets.default());

@@ -36,6 +36,9 @@ use crate::{
     ticker::{self, Left},
 };
 
+mod work;
+use work::Work;
+
 /// How many deadlines a batch may take before single events are hurried.
 const PATIENCE: u32 = 8;
 /// The least share of the deadline for a part of a batch, before and after patience runs out.
@@ -286,15 +289,14 @@ impl Runner {
                 self.discarded_memory = self
                     .discarded_memory
                     .max(instance.store.data().memory_bytes);
+                instance.give_up(left);
                 return Attempt::EventBound;
             }
             Err(error) => {
                 let state = instance.store.data();
                 let fault = self.fault(&error, state, &logs, budget, left);
                 self.discarded_memory = self.discarded_memory.max(state.memory_bytes);
-                if left.stuck {
-                    std::mem::forget(instance);
-                }
+                instance.give_up(left);
                 return Attempt::Failed(Failed {
                     fault,
                     healthy: false,
@@ -305,7 +307,7 @@ impl Runner {
         let resolved = resolve::resolve(raw, batch, work.targets, &self.limits);
         // It answered in order, so it can be called again, whatever it answered.
         if left.stuck {
-            std::mem::forget(instance);
+            instance.give_up(left);
         } else {
             self.instance = Some(instance);
         }
@@ -472,6 +474,14 @@ impl Runner {
 }
 
 impl Instance {
+    /// Not to be called again. One whose page cannot be opened never goes back to the pool, which would
+    /// touch it.
+    fn give_up(self, left: Left) {
+        if left.stuck {
+            std::mem::forget(self);
+        }
+    }
+
     /// The lines of a call with the events from `from` on.
     fn take_logs(&mut self, from: usize) -> Vec<LogLine> {
         let mut logs = self.store.data_mut().take_lines();
@@ -530,76 +540,4 @@ fn backtrace(backtrace: &WasmBacktrace, symbols: &Symbols) -> String {
     }
     lines.truncate(FRAMES);
     lines.join("\n")
-}
-
-/// An answer that is being put together, part by part, in the order of the events.
-struct Work<'a> {
-    batch: &'a Batch,
-    targets: &'a [Name],
-    started: Instant,
-    calls: u32,
-    verdicts: Vec<Verdict>,
-    outputs: Vec<Batch>,
-    output_count: usize,
-    output_targets: Vec<u16>,
-    logs: Vec<LogLine>,
-    lines_left_out: usize,
-}
-
-/// Lines kept of a batch that was tried in parts.
-const LINES: usize = 200;
-
-impl Work<'_> {
-    fn add(&mut self, piece: Piece, logs: Vec<LogLine>) {
-        let before = self.output_count;
-        if before == 0 && self.verdicts.is_empty() {
-            self.verdicts = piece.verdicts;
-            self.output_targets = piece.targets;
-        } else {
-            self.verdicts
-                .extend(piece.verdicts.into_iter().map(|verdict| match verdict {
-                    Verdict::Emit { first, count } => Verdict::Emit {
-                        first: first + before,
-                        count,
-                    },
-                    other => other,
-                }));
-            self.output_targets.extend(piece.targets);
-        }
-        self.output_count += piece.outputs.len();
-        if !piece.outputs.is_empty() {
-            self.outputs.push(piece.outputs);
-        }
-        self.keep_logs(logs);
-    }
-
-    fn add_all(&mut self, events: usize, verdict: &Verdict) {
-        self.verdicts
-            .extend(std::iter::repeat_n(verdict, events).cloned());
-    }
-
-    fn keep_logs(&mut self, mut logs: Vec<LogLine>) {
-        let room = LINES.saturating_sub(self.logs.len());
-        self.lines_left_out += logs.len().saturating_sub(room);
-        logs.truncate(room);
-        self.logs.append(&mut logs);
-    }
-
-    fn answer(mut self, usage: Usage) -> Answer {
-        if self.lines_left_out > 0 {
-            let message = format!("{} more lines were left out", self.lines_left_out);
-            self.logs.push(LogLine {
-                level: Level::Warn,
-                message,
-                events: 0..self.batch.len(),
-            });
-        }
-        Answer {
-            verdicts: self.verdicts,
-            outputs: Batch::concat(&self.outputs),
-            targets: self.output_targets,
-            logs: self.logs,
-            usage,
-        }
-    }
 }
