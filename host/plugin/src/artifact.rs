@@ -6,8 +6,8 @@
 //! 32 bytes  sha256 of the file's name and all that follows
 //! rest      the component as wasmtime serialises it
 //! ```
-//! The engine key is wasmtime's own hash of its version and settings, so another version of the hub
-//! finds nothing and compiles anew. A file that is damaged, or that wasmtime does not accept, counts
+//! The engine key is a hash of wasmtime's own of its version and settings, and of the version of our
+//! checks for what has them, so another version of the hub finds nothing and compiles anew. A file that is damaged, or that wasmtime does not accept, counts
 //! as absent and is written again.
 
 use std::{
@@ -20,7 +20,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-use crate::Error;
+use crate::{Error, checks, engine::Stop};
 
 const MAGIC: &[u8; 8] = b"SBPLUG01";
 const HEAD: usize = 8 + 32;
@@ -28,32 +28,53 @@ const SUFFIX: &str = "plugin";
 
 pub(crate) struct Artifacts {
     folder: PathBuf,
-    key: String,
+    /// As [`Stop::ALL`] lists what they are for.
+    keys: [String; 2],
 }
 
 impl Artifacts {
-    pub(crate) fn open(folder: PathBuf, engine: &wasmtime::Engine) -> Result<Self, Error> {
+    /// `engines` in the order of [`Stop::ALL`].
+    pub(crate) fn open(folder: PathBuf, engines: [&wasmtime::Engine; 2]) -> Result<Self, Error> {
         fs::create_dir_all(&folder).map_err(|error| Error::Artifacts {
             path: folder.display().to_string(),
             error,
         })?;
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let key = |stop: Stop| {
+            let mut hasher = DefaultHasher::new();
+            engines[stop as usize]
+                .precompile_compatibility_hash()
+                .hash(&mut hasher);
+            if stop == Stop::Page {
+                checks::VERSION.hash(&mut hasher);
+            }
+            format!("{:016x}", hasher.finish())
+        };
         Ok(Self {
             folder,
-            key: format!("{:016x}", hasher.finish()),
+            keys: Stop::ALL.map(key),
         })
     }
 
-    fn path(&self, digest: &str) -> PathBuf {
-        self.folder.join(format!("{digest}-{}.{SUFFIX}", self.key))
+    fn path(&self, digest: &str, stop: Stop) -> PathBuf {
+        let key = &self.keys[stop as usize];
+        self.folder.join(format!("{digest}-{key}.{SUFFIX}"))
     }
 
     /// What was compiled before for these uploaded bytes (hex of their sha256), if it is sound.
-    pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
-        let path = self.path(digest);
-        let bytes = fs::read(&path).ok()?;
-        let loaded = checked(&path, &bytes).and_then(|compiled| deserialize(engine, compiled));
+    pub(crate) fn load<'a>(
+        &self,
+        engine: impl Fn(Stop) -> &'a wasmtime::Engine,
+        digest: &str,
+    ) -> Option<(Stop, Component)> {
+        Stop::ALL.into_iter().find_map(|stop| {
+            let component = self.load_one(engine(stop), &self.path(digest, stop))?;
+            Some((stop, component))
+        })
+    }
+
+    fn load_one(&self, engine: &wasmtime::Engine, path: &Path) -> Option<Component> {
+        let bytes = fs::read(path).ok()?;
+        let loaded = checked(path, &bytes).and_then(|compiled| deserialize(engine, compiled));
         if loaded.is_none() {
             tracing::warn!(path = %path.display(), "a compiled plugin is damaged; it is compiled again");
         }
@@ -61,8 +82,8 @@ impl Artifacts {
     }
 
     /// Keeps a compiled component. A failure costs the next start some time and nothing else.
-    pub(crate) fn store(&self, digest: &str, component: &Component) {
-        let path = self.path(digest);
+    pub(crate) fn store(&self, digest: &str, stop: Stop, component: &Component) {
+        let path = self.path(digest, stop);
         let stored = component
             .serialize()
             .map_err(|error| format!("{error:#}"))

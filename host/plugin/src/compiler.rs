@@ -3,8 +3,9 @@
 //!
 //! # Protocol
 //! The process is started with the options that the machine code depends on as arguments, takes the
-//! uploaded bytes on its standard input, and answers on its standard output: one byte 0 and the
-//! component as wasmtime serialises it, or one byte 1 and the [`Refusal`] as JSON.
+//! uploaded bytes on its standard input, and answers on its standard output: one byte and the
+//! component as wasmtime serialises it (0: stopped by epochs, 2: by checks), or one byte 1 and the
+//! [`Refusal`] as JSON.
 
 use std::{
     ffi::OsString,
@@ -19,10 +20,15 @@ use std::{
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use wasmtime::component::Component;
 
-use crate::{EngineOptions, Form, Refusal, artifact, engine, inspect, wrap};
+use crate::{
+    EngineOptions, Form, Refusal, artifact, checks,
+    engine::{self, Stop},
+    inspect, page, wrap,
+};
 
 const COMPILED: u8 = 0;
 const REFUSED: u8 = 1;
+const COMPILED_WITH_CHECKS: u8 = 2;
 /// How far the process stands back behind the threads that serve.
 const NICENESS: i32 = 10;
 
@@ -39,10 +45,16 @@ pub struct Compiler {
 
 /// The component of uploaded bytes, in this process.
 pub(crate) fn translate(
-    engine: &wasmtime::Engine,
+    engine: impl Fn(Stop) -> Result<wasmtime::Engine, Refusal>,
     form: Form,
     bytes: &[u8],
-) -> Result<Component, Refusal> {
+) -> Result<(Stop, Component), Refusal> {
+    if form == Form::CoreModule
+        && let Some(checked) = with_checks(bytes)
+        && let Ok(component) = Component::from_binary(&engine(Stop::Page)?, &checked)
+    {
+        return Ok((Stop::Page, component));
+    }
     let wrapped;
     let bytes = match form {
         Form::Component => bytes,
@@ -51,17 +63,25 @@ pub(crate) fn translate(
             &wrapped
         }
     };
-    Component::from_binary(engine, bytes).map_err(|error| Refusal::Invalid(format!("{error:#}")))
+    let component = Component::from_binary(&engine(Stop::Epoch)?, bytes)
+        .map_err(|error| Refusal::Invalid(format!("{error:#}")))?;
+    Ok((Stop::Epoch, component))
+}
+
+/// The component around a core module with checks, where the module is of the shape for it.
+fn with_checks(bytes: &[u8]) -> Option<Vec<u8>> {
+    let checked = checks::insert(bytes)?;
+    page::expose(&wrap::core_module(&checked.bytes).ok()?)
 }
 
 /// The component of uploaded bytes, in a process of its own. Blocks for up to the compiler's time.
 pub(crate) fn translate_outside(
-    engine: &wasmtime::Engine,
+    engine: impl Fn(Stop) -> Result<wasmtime::Engine, Refusal>,
     compiler: &Compiler,
     options: &EngineOptions,
     form: Form,
     bytes: &[u8],
-) -> Result<Component, Refusal> {
+) -> Result<(Stop, Component), Refusal> {
     let started = Command::new(&compiler.program)
         .args(&compiler.arguments)
         .arg(compiler.memory_bytes.to_string())
@@ -79,9 +99,17 @@ pub(crate) fn translate_outside(
     };
     let answer = answer(child, bytes, compiler)?;
     match answer.split_first() {
-        Some((&COMPILED, compiled)) => artifact::deserialize(engine, compiled).ok_or_else(|| {
-            Refusal::Compiler("the compiler's answer is of another version of the hub".to_owned())
-        }),
+        Some((&tag @ (COMPILED | COMPILED_WITH_CHECKS), compiled)) => {
+            let stop = match tag {
+                COMPILED => Stop::Epoch,
+                _ => Stop::Page,
+            };
+            let component = artifact::deserialize(&engine(stop)?, compiled).ok_or_else(|| {
+                let reason = "the compiler's answer is of another version of the hub";
+                Refusal::Compiler(reason.to_owned())
+            })?;
+            Ok((stop, component))
+        }
         Some((&REFUSED, refusal)) => Err(serde_json::from_slice(refusal)
             .unwrap_or_else(|error| Refusal::Compiler(error.to_string()))),
         _ => Err(Refusal::Compiler("the compiler did not answer".to_owned())),
@@ -160,8 +188,10 @@ fn compile(arguments: &[String]) -> Result<(), String> {
     };
     let mut bytes = Vec::new();
     (std::io::stdin().read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
-    let engine = wasmtime::Engine::new(&engine::config(&options));
-    let engine = engine.map_err(|error| format!("{error:#}"))?;
+    let engine = |stop| {
+        wasmtime::Engine::new(&engine::config(&options, stop))
+            .map_err(|error| Refusal::Compiler(format!("{error:#}")))
+    };
     // It still works where it is not allowed to give way.
     let _ = nice(NICENESS);
     let limit = Rlimit {
@@ -170,12 +200,17 @@ fn compile(arguments: &[String]) -> Result<(), String> {
     };
     setrlimit(Resource::Data, limit).map_err(|error| error.to_string())?;
     let compiled = inspect::form(&bytes, usize::MAX)
-        .and_then(|form| translate(&engine, form, &bytes))
-        .and_then(|component| {
-            (component.serialize()).map_err(|error| Refusal::Compiler(format!("{error:#}")))
+        .and_then(|form| translate(engine, form, &bytes))
+        .and_then(|(stop, component)| {
+            let compiled = component.serialize();
+            Ok((
+                stop,
+                compiled.map_err(|error| Refusal::Compiler(format!("{error:#}")))?,
+            ))
         });
     let (tag, body) = match compiled {
-        Ok(compiled) => (COMPILED, compiled),
+        Ok((Stop::Epoch, compiled)) => (COMPILED, compiled),
+        Ok((Stop::Page, compiled)) => (COMPILED_WITH_CHECKS, compiled),
         Err(refusal) => (
             REFUSED,
             serde_json::to_vec(&refusal).map_err(|error| error.to_string())?,

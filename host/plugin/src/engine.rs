@@ -23,7 +23,7 @@ pub struct EngineOptions {
     pub artifacts: Option<PathBuf>,
     /// Threads that run plugins.
     pub worker_threads: usize,
-    /// Instances alive at a time.
+    /// Instances alive at a time, of each kind of plugin (with checks of our own, or with epochs).
     pub max_instances: u32,
     /// The largest memory that any step may grant an instance, in bytes. Address space, not memory:
     /// nothing is taken before a plugin touches it.
@@ -51,13 +51,51 @@ impl Default for EngineOptions {
 #[derive(Clone)]
 pub struct Engine(pub(crate) Arc<Inner>);
 
-pub(crate) struct Inner {
+/// How a guest is stopped when its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// By checks of our own ([`crate::checks`]) and a page that is closed.
+    Page,
+    /// By wasmtime's epochs, which go with any component and cost more.
+    Epoch,
+}
+
+impl Stop {
+    pub(crate) const ALL: [Self; 2] = [Self::Page, Self::Epoch];
+}
+
+/// wasmtime, set up for one kind of guests. Whether there are epochs is a setting of the whole engine.
+pub(crate) struct Runtime {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) linker: Linker<State>,
+}
+
+impl Runtime {
+    fn new(options: &EngineOptions, stop: Stop) -> wasmtime::Result<Self> {
+        let wasmtime = wasmtime::Engine::new(&config(options, stop))?;
+        Ok(Self {
+            linker: state::linker(&wasmtime)?,
+            wasmtime,
+        })
+    }
+}
+
+pub(crate) struct Inner {
+    page: Runtime,
+    epoch: Runtime,
     pub(crate) ticker: Ticker,
     pub(crate) artifacts: Option<Artifacts>,
     pub(crate) options: EngineOptions,
     pub(crate) workers: Workers,
+}
+
+impl Inner {
+    pub(crate) fn runtime(&self, stop: Stop) -> &Runtime {
+        match stop {
+            Stop::Page => &self.page,
+            Stop::Epoch => &self.epoch,
+        }
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -75,18 +113,23 @@ impl Engine {
     /// When the address space for the pool, the threads or the artifact folder cannot be had.
     pub fn new(options: EngineOptions) -> Result<Self, Error> {
         let setup = |error: String| Error::Setup(error);
-        let wasmtime = wasmtime::Engine::new(&config(&options))
-            .map_err(|error| setup(format!("{error:#}")))?;
+        let runtime =
+            |stop| Runtime::new(&options, stop).map_err(|error| setup(format!("{error:#}")));
+        let (page, epoch) = (runtime(Stop::Page)?, runtime(Stop::Epoch)?);
         let artifacts = match &options.artifacts {
-            Some(folder) => Some(Artifacts::open(folder.clone(), &wasmtime)?),
+            Some(folder) => {
+                let engines = [&page.wasmtime, &epoch.wasmtime];
+                Some(Artifacts::open(folder.clone(), engines)?)
+            }
             None => None,
         };
         let inner = Inner {
-            linker: state::linker(&wasmtime).map_err(|error| setup(format!("{error:#}")))?,
-            ticker: Ticker::start(wasmtime.clone()).map_err(|error| setup(error.to_string()))?,
+            ticker: Ticker::start(epoch.wasmtime.clone())
+                .map_err(|error| setup(error.to_string()))?,
             workers: Workers::start(options.worker_threads)
                 .map_err(|error| setup(error.to_string()))?,
-            wasmtime,
+            page,
+            epoch,
             artifacts,
             options,
         };
@@ -141,13 +184,13 @@ pub(crate) const TABLES_PER_PLACE: u32 = 4;
 /// A guest's stack; the engine's threads have 8 times as much.
 const STACK_BYTES: usize = 512 << 10;
 
-pub(crate) fn config(options: &EngineOptions) -> Config {
+pub(crate) fn config(options: &EngineOptions, stop: Stop) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         // Nothing in `wit/` is async; without it stores are lighter.
         .concurrency_support(false)
-        .epoch_interruption(true)
+        .epoch_interruption(stop == Stop::Epoch)
         .max_wasm_stack(STACK_BYTES)
         // Files and lines are found in symbols.rs; wasmtime's own way is slow, whatever the
         // environment says.
@@ -156,22 +199,24 @@ pub(crate) fn config(options: &EngineOptions) -> Config {
         // A plugin's output must not depend on the machine (promise 8).
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options, stop)));
     config
 }
 
-fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
+fn pool(options: &EngineOptions, stop: Stop) -> PoolingAllocationConfig {
     let instances = options.max_instances.max(1);
+    // The page is a memory too.
+    let pages = u32::from(stop == Stop::Page);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         // Memories and tables have room of their own and are counted (`Plugin::places`); core instances have none.
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
-        .total_memories(instances)
+        .total_memories(instances.saturating_mul(1 + pages))
         .total_tables(instances.saturating_mul(TABLES_PER_PLACE))
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_memories_per_component(4)
+        .max_memories_per_component(4 + pages)
         .max_tables_per_component(16)
-        .max_memories_per_module(1)
+        .max_memories_per_module(1 + pages)
         .max_tables_per_module(4)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(options.max_memory_bytes)

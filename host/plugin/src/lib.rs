@@ -2,7 +2,7 @@
 //! events through, inside limits that no plugin can step over.
 //!
 //! ```text
-//! bytes ─ inspect ─ (wrap a core module) ─ compile ─ artifact on disk ─▶ Plugin
+//! bytes ─ inspect ─ (checks; wrap a core module) ─ compile ─ artifact on disk ─▶ Plugin
 //! Plugin ─ instantiate(config, limits, grants) ─▶ Runner ─ run(batch, targets) ─▶ Answer
 //! ```
 //!
@@ -13,6 +13,7 @@
 mod answer;
 mod artifact;
 mod attributes;
+mod checks;
 mod columns;
 mod compiler;
 mod engine;
@@ -21,6 +22,7 @@ pub mod http;
 mod inspect;
 mod limits;
 pub mod lookup;
+mod page;
 mod plugin;
 mod records;
 mod refusal;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::{
     Capability, Engine, Form, Grants, InstantiateError, Limits, Refusal, Runner, World, artifact,
     compiler,
-    engine::TABLES_PER_PLACE,
+    engine::{Stop, TABLES_PER_PLACE},
     inspect,
     state::{State, TABLE_ELEMENTS},
     symbols::Symbols,
@@ -27,6 +27,7 @@ struct Inner {
     capabilities: Vec<Capability>,
     reused: bool,
     places: u32,
+    stop: Stop,
     instance: InstancePre<State>,
     symbols: Symbols,
 }
@@ -35,35 +36,32 @@ impl Plugin {
     pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, Refusal> {
         let form = inspect::form(bytes, engine.0.options.max_module_bytes)?;
         let digest = artifact::hex(bytes);
-        let kept = engine
-            .0
-            .artifacts
-            .as_ref()
-            .and_then(|artifacts| artifacts.load(&engine.0.wasmtime, &digest));
+        let kept =
+            engine.0.artifacts.as_ref().and_then(|artifacts| {
+                artifacts.load(|stop| &engine.0.runtime(stop).wasmtime, &digest)
+            });
         let reused = kept.is_some();
-        let component = match kept {
-            Some(component) => component,
+        let wasmtime = |stop| Ok(engine.0.runtime(stop).wasmtime.clone());
+        let (stop, component) = match kept {
+            Some(kept) => kept,
             None => match &engine.0.options.compiler {
-                Some(outside) => compiler::translate_outside(
-                    &engine.0.wasmtime,
-                    outside,
-                    &engine.0.options,
-                    form,
-                    bytes,
-                )?,
-                None => compiler::translate(&engine.0.wasmtime, form, bytes)?,
+                Some(outside) => {
+                    compiler::translate_outside(wasmtime, outside, &engine.0.options, form, bytes)?
+                }
+                None => compiler::translate(wasmtime, form, bytes)?,
             },
         };
         let (world, capabilities) = inspect::component(&component)?;
         fits(engine, &component)?;
-        let instance = bind(engine, &component, capabilities.contains(&Capability::Wasi)).map_err(
+        let linker = &engine.0.runtime(stop).linker;
+        let instance = bind(linker, &component, capabilities.contains(&Capability::Wasi)).map_err(
             |error| Refusal::WrongType {
                 export: "an import".to_owned(),
                 detail: format!("{error:#}"),
             },
         )?;
         if !reused && let Some(artifacts) = &engine.0.artifacts {
-            artifacts.store(&digest, &component);
+            artifacts.store(&digest, stop, &component);
         }
         Ok(Self(Arc::new(Inner {
             engine: engine.clone(),
@@ -73,9 +71,10 @@ impl Plugin {
             world,
             capabilities,
             reused,
-            places: places(&component),
+            places: places(&component, stop),
+            stop,
             instance,
-            symbols: Symbols::read(bytes, form),
+            symbols: Symbols::read(bytes, form, stop),
         })))
     }
 
@@ -160,6 +159,10 @@ impl Plugin {
         &self.0.engine
     }
 
+    pub(crate) fn stop(&self) -> Stop {
+        self.0.stop
+    }
+
     pub(crate) fn instance(&self) -> &InstancePre<State> {
         &self.0.instance
     }
@@ -181,14 +184,14 @@ impl std::fmt::Debug for Plugin {
 
 /// Ties the component's imports to the hub's functions.
 fn bind(
-    engine: &Engine,
+    linker: &Linker<State>,
     component: &Component,
     wasi: bool,
 ) -> wasmtime::Result<InstancePre<State>> {
     if !wasi {
-        return engine.0.linker.instantiate_pre(component);
+        return linker.instantiate_pre(component);
     }
-    let mut linker = engine.0.linker.clone();
+    let mut linker = linker.clone();
     wasi::link(&mut linker, component)?;
     linker.instantiate_pre(component)
 }
@@ -222,11 +225,15 @@ fn fits(engine: &Engine, component: &Component) -> Result<(), Refusal> {
     }
 }
 
-/// One for each of its memories, or for each few of its tables.
-fn places(component: &Component) -> u32 {
+/// One for each of its memories, or for each few of its tables. The page that stops it comes with its
+/// place.
+fn places(component: &Component, stop: Stop) -> u32 {
+    let pages = u32::from(stop == Stop::Page);
     let resources = component.resources_required();
     resources.map_or(1, |resources| {
         let for_tables = resources.num_tables.div_ceil(TABLES_PER_PLACE);
-        resources.num_memories.max(for_tables).max(1)
+        (resources.num_memories.saturating_sub(pages))
+            .max(for_tables)
+            .max(1)
     })
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use sandbar_types::{Batch, ColumnBuilder, EventRef};
+use sandbar_types::{Batch, ColumnBuilder};
 use wasmtime::{Store, component::Func};
 
 use crate::{
@@ -11,11 +11,16 @@ use crate::{
     state::State,
 };
 
+mod memory;
+
+const EXTENSIONS: usize = 7;
+const DATA: usize = 8;
+
 /// The export of this world.
 pub(crate) const EXPORT: &str = "transform";
 
 pub(crate) type Parameters<'a> = (&'a [lifted::Event<'a>],);
-pub(crate) type Results = (Vec<lifted::Verdict>,);
+pub(crate) type Results = (memory::Verdicts,);
 pub(crate) use lifted::Problem;
 
 // The derives write the unsafe code that lifting and lowering need; there is none of our own.
@@ -25,17 +30,19 @@ pub(crate) mod lifted {
 
     use wasmtime::component::{ComponentType, Lift, Lower};
 
+    use super::memory::Text;
+
     #[derive(ComponentType, Lower)]
     #[component(record)]
     pub(crate) struct Event<'a> {
-        pub(super) id: &'a str,
-        pub(super) source: &'a str,
+        pub(super) id: Text<'a>,
+        pub(super) source: Text<'a>,
         #[component(name = "type")]
-        pub(super) r#type: &'a str,
-        pub(super) subject: Option<&'a str>,
-        pub(super) time: Option<&'a str>,
-        pub(super) datacontenttype: Option<&'a str>,
-        pub(super) dataschema: Option<&'a str>,
+        pub(super) r#type: Text<'a>,
+        pub(super) subject: Option<Text<'a>>,
+        pub(super) time: Option<Text<'a>>,
+        pub(super) datacontenttype: Option<Text<'a>>,
+        pub(super) dataschema: Option<Text<'a>>,
         pub(super) extensions: Vec<(String, String)>,
         pub(super) data: &'a [u8],
     }
@@ -92,6 +99,7 @@ pub(crate) mod lifted {
     }
 }
 use lifted::{Event, Output, Verdict};
+use memory::{Text, Verdicts};
 
 /// Calls the guest with a batch.
 pub(crate) fn call(
@@ -100,30 +108,35 @@ pub(crate) fn call(
     batch: &Batch,
 ) -> wasmtime::Result<Raw> {
     let function = function.typed::<Parameters<'_>, Results>(&mut *store)?;
-    let events: Vec<Event<'_>> = batch.iter().map(lower).collect();
-    let (verdicts,) = function.call(store, (&events,))?;
-    Ok(into_columns(&verdicts))
+    let events: Vec<Event<'_>> = (0..batch.len()).map(|index| lower(batch, index)).collect();
+    let (Verdicts(raw),) = function.call(store, (&events,))?;
+    Ok(raw)
 }
 
-fn lower(event: EventRef<'_>) -> Event<'_> {
-    let present = |text: &'_ str| !text.is_empty();
-    let extensions = event.extension_map();
-    Event {
-        id: event.id,
-        source: event.source,
-        r#type: event.r#type,
-        subject: Some(event.subject).filter(|text| present(text)),
-        time: Some(event.time).filter(|text| present(text)),
-        datacontenttype: Some(event.datacontenttype).filter(|text| present(text)),
-        dataschema: Some(event.dataschema).filter(|text| present(text)),
-        extensions: extensions
-            .into_iter()
+fn lower(batch: &Batch, index: usize) -> Event<'_> {
+    let columns = batch.columns();
+    let text = |column: usize| Text(columns[column].get(index));
+    let present = |column: usize| Some(text(column)).filter(|text| !text.0.is_empty());
+    let extensions = match columns[EXTENSIONS].get(index) {
+        [] => Vec::new(),
+        _ => (batch.get(index).extension_map().into_iter())
             .map(|(name, value)| (name, value.to_text()))
             .collect(),
-        data: event.data,
+    };
+    Event {
+        id: text(0),
+        source: text(1),
+        r#type: text(2),
+        subject: present(3),
+        time: present(4),
+        datacontenttype: present(5),
+        dataschema: present(6),
+        extensions,
+        data: columns[DATA].get(index),
     }
 }
 
+/// Of a guest whose texts are not UTF-8; the others' answers are read in [`memory`].
 fn into_columns(verdicts: &[Verdict]) -> Raw {
     let mut reasons = ColumnBuilder::default();
     let mut collected = Collected::default();

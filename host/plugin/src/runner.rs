@@ -26,12 +26,18 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     Answer, Capability, Fault, FaultKind, Grants, InstantiateError, Level, Limits, LogLine, Plugin,
-    Usage, Verdict, World, columns, records,
+    Usage, Verdict, World, columns,
+    engine::Stop,
+    page::{self, Page},
+    records,
     resolve::{self, Piece, Raw},
     state::{EventBound, Forbidden, Moment, State},
     symbols::Symbols,
-    ticker,
+    ticker::{self, Left},
 };
+
+mod work;
+use work::Work;
 
 /// How many deadlines a batch may take before single events are hurried.
 const PATIENCE: u32 = 8;
@@ -63,6 +69,8 @@ pub struct Runner {
 
 struct Instance {
     store: Store<State>,
+    /// By which it is stopped, where it has checks.
+    page: Option<Page>,
     transform: Func,
     calls: u64,
 }
@@ -261,17 +269,18 @@ impl Runner {
         instance
             .store
             .set_hostcall_fuel(self.limits.output_bytes.saturating_add(lift));
-        let called = {
-            let _active = self.plugin.engine().0.ticker.enter();
+        let (called, left) = {
+            let active = (self.plugin.engine().0.ticker).enter(instance.page, budget);
             instance.store.set_epoch_deadline(ticker::epochs(budget));
-            match self.plugin.world() {
+            let called = match self.plugin.world() {
                 World::ColumnTransformer => {
                     columns::call(&instance.transform, &mut instance.store, batch)
                 }
                 World::Transformer => {
                     records::call(&instance.transform, &mut instance.store, batch)
                 }
-            }
+            };
+            (called, active.leave())
         };
         let logs = instance.take_logs(from);
         let raw: Raw = match called {
@@ -280,12 +289,14 @@ impl Runner {
                 self.discarded_memory = self
                     .discarded_memory
                     .max(instance.store.data().memory_bytes);
+                instance.give_up(left);
                 return Attempt::EventBound;
             }
             Err(error) => {
                 let state = instance.store.data();
-                let fault = self.fault(&error, state, &logs, budget);
+                let fault = self.fault(&error, state, &logs, budget, left);
                 self.discarded_memory = self.discarded_memory.max(state.memory_bytes);
+                instance.give_up(left);
                 return Attempt::Failed(Failed {
                     fault,
                     healthy: false,
@@ -295,7 +306,11 @@ impl Runner {
         };
         let resolved = resolve::resolve(raw, batch, work.targets, &self.limits);
         // It answered in order, so it can be called again, whatever it answered.
-        self.instance = Some(instance);
+        if left.stuck {
+            instance.give_up(left);
+        } else {
+            self.instance = Some(instance);
+        }
         match resolved {
             Ok(piece) => Attempt::Answered(piece, logs),
             Err(fault) => Attempt::Failed(Failed {
@@ -309,8 +324,9 @@ impl Runner {
     /// A fresh, configured instance.
     fn make(&mut self) -> Result<Instance, InstantiateError> {
         let engine = &self.plugin.engine().0;
+        let stop = self.plugin.stop();
         let mut store = Store::new(
-            &engine.wasmtime,
+            &engine.runtime(stop).wasmtime,
             State::new(
                 self.limits.memory_bytes,
                 self.grants.clone(),
@@ -320,12 +336,23 @@ impl Runner {
         );
         store.limiter(|state| state);
         store.set_hostcall_fuel(LIFT_BASE + (1 << 20));
-        let _active = engine.ticker.enter();
+        let _active = engine.ticker.enter(None, self.limits.deadline);
         store.set_epoch_deadline(ticker::epochs(self.limits.deadline));
         self.made += 1;
+        if stop == Stop::Page {
+            store.data_mut().leave_out(page::BYTES);
+        }
         let instance = match self.plugin.instance().instantiate(&mut store) {
             Ok(instance) => instance,
-            Err(error) => return Err(self.no_start(&error, &mut store)),
+            Err(error) => return Err(self.no_start(&error, &mut store, Left::default())),
+        };
+        // Nothing of the guest's own has run until now: a module with a start has no checks.
+        let page = match stop {
+            Stop::Page => match Page::of(&instance, &mut store) {
+                Ok(page) => Some(page),
+                Err(error) => return Err(self.no_start(&error, &mut store, Left::default())),
+            },
+            Stop::Epoch => None,
         };
         let name = match self.plugin.world() {
             World::ColumnTransformer => columns::EXPORT,
@@ -342,28 +369,43 @@ impl Runner {
             .get_func(&mut store, name)
             .ok_or_else(|| missing(name))?;
         store.set_epoch_deadline(ticker::epochs(self.limits.deadline));
+        let active = engine.ticker.enter(page, self.limits.deadline);
         let configured = configure
             .typed::<(&str,), (Result<(), records::Problem>,)>(&store)
             .and_then(|configure| configure.call(&mut store, (&*self.config,)));
-        match configured {
+        let left = active.leave();
+        let made = match configured {
             Ok((Ok(()),)) => Ok(Instance {
                 store,
+                page,
                 transform,
                 calls: 0,
             }),
             Ok((Err(problem),)) => {
-                Err(InstantiateError::ConfigRefused(problem.text().into_owned()))
+                let refused = InstantiateError::ConfigRefused(problem.text().into_owned());
+                Err((refused, store))
             }
-            Err(error) => Err(self.no_start(&error, &mut store)),
-        }
+            Err(error) => Err((self.no_start(&error, &mut store, left), store)),
+        };
+        made.map_err(|(error, store)| {
+            if left.stuck {
+                std::mem::forget(store);
+            }
+            error
+        })
     }
 
-    fn no_start(&self, error: &wasmtime::Error, store: &mut Store<State>) -> InstantiateError {
+    fn no_start(
+        &self,
+        error: &wasmtime::Error,
+        store: &mut Store<State>,
+        left: Left,
+    ) -> InstantiateError {
         if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             return InstantiateError::Exhausted(format!("{error:#}"));
         }
         let logs = store.data_mut().take_lines();
-        let fault = self.fault(error, store.data(), &logs, self.limits.deadline);
+        let fault = self.fault(error, store.data(), &logs, self.limits.deadline, left);
         match fault.kind {
             FaultKind::Deadline => InstantiateError::Deadline(self.limits.deadline),
             FaultKind::Memory => InstantiateError::Memory(self.limits.memory_bytes),
@@ -381,14 +423,18 @@ impl Runner {
         state: &State,
         logs: &[LogLine],
         budget: Duration,
+        left: Left,
     ) -> Fault {
         let trap = error.downcast_ref::<Trap>();
+        // A check meets its closed page as it would meet the end of a memory.
+        let stopped = trap == Some(&Trap::Interrupt)
+            || left.stopped && trap == Some(&Trap::MemoryOutOfBounds);
         let backtrace = error
             .downcast_ref::<WasmBacktrace>()
             .map(|error| backtrace(error, self.plugin.symbols()))
             .unwrap_or_default();
         let root = error.root_cause().to_string();
-        let (kind, message) = if trap == Some(&Trap::Interrupt) {
+        let (kind, message) = if stopped {
             (
                 FaultKind::Deadline,
                 format!("no answer within {} ms", budget.as_millis()),
@@ -428,6 +474,14 @@ impl Runner {
 }
 
 impl Instance {
+    /// Not to be called again. One whose page cannot be opened never goes back to the pool, which would
+    /// touch it.
+    fn give_up(self, left: Left) {
+        if left.stuck {
+            std::mem::forget(self);
+        }
+    }
+
     /// The lines of a call with the events from `from` on.
     fn take_logs(&mut self, from: usize) -> Vec<LogLine> {
         let mut logs = self.store.data_mut().take_lines();
@@ -486,76 +540,4 @@ fn backtrace(backtrace: &WasmBacktrace, symbols: &Symbols) -> String {
     }
     lines.truncate(FRAMES);
     lines.join("\n")
-}
-
-/// An answer that is being put together, part by part, in the order of the events.
-struct Work<'a> {
-    batch: &'a Batch,
-    targets: &'a [Name],
-    started: Instant,
-    calls: u32,
-    verdicts: Vec<Verdict>,
-    outputs: Vec<Batch>,
-    output_count: usize,
-    output_targets: Vec<u16>,
-    logs: Vec<LogLine>,
-    lines_left_out: usize,
-}
-
-/// Lines kept of a batch that was tried in parts.
-const LINES: usize = 200;
-
-impl Work<'_> {
-    fn add(&mut self, piece: Piece, logs: Vec<LogLine>) {
-        let before = self.output_count;
-        if before == 0 && self.verdicts.is_empty() {
-            self.verdicts = piece.verdicts;
-            self.output_targets = piece.targets;
-        } else {
-            self.verdicts
-                .extend(piece.verdicts.into_iter().map(|verdict| match verdict {
-                    Verdict::Emit { first, count } => Verdict::Emit {
-                        first: first + before,
-                        count,
-                    },
-                    other => other,
-                }));
-            self.output_targets.extend(piece.targets);
-        }
-        self.output_count += piece.outputs.len();
-        if !piece.outputs.is_empty() {
-            self.outputs.push(piece.outputs);
-        }
-        self.keep_logs(logs);
-    }
-
-    fn add_all(&mut self, events: usize, verdict: &Verdict) {
-        self.verdicts
-            .extend(std::iter::repeat_n(verdict, events).cloned());
-    }
-
-    fn keep_logs(&mut self, mut logs: Vec<LogLine>) {
-        let room = LINES.saturating_sub(self.logs.len());
-        self.lines_left_out += logs.len().saturating_sub(room);
-        logs.truncate(room);
-        self.logs.append(&mut logs);
-    }
-
-    fn answer(mut self, usage: Usage) -> Answer {
-        if self.lines_left_out > 0 {
-            let message = format!("{} more lines were left out", self.lines_left_out);
-            self.logs.push(LogLine {
-                level: Level::Warn,
-                message,
-                events: 0..self.batch.len(),
-            });
-        }
-        Answer {
-            verdicts: self.verdicts,
-            outputs: Batch::concat(&self.outputs),
-            targets: self.output_targets,
-            logs: self.logs,
-            usage,
-        }
-    }
 }

@@ -31,6 +31,8 @@ pub(crate) struct State {
     memory_limit: usize,
     /// Linear memory of all memories of the instance.
     pub(crate) memory_bytes: usize,
+    /// Bytes of a memory that is not the plugin's own and does not count; 0 when there is none.
+    not_counted: usize,
     table_elements: usize,
     /// Whether the limit was hit: tells a trap for want of memory from any other.
     pub(crate) memory_refused: bool,
@@ -95,6 +97,7 @@ impl State {
         Self {
             memory_limit,
             memory_bytes: 0,
+            not_counted: 0,
             table_elements: 0,
             memory_refused: false,
             logs: Vec::new(),
@@ -108,6 +111,11 @@ impl State {
             elapsed: 0,
             started: Instant::now(),
         }
+    }
+
+    /// One memory of exactly this many bytes does not count.
+    pub(crate) fn leave_out(&mut self, bytes: usize) {
+        self.not_counted = bytes;
     }
 
     /// Before a call: what its events say of time and randomness, and how many there are.
@@ -246,6 +254,12 @@ impl ResourceLimiter for State {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if self.not_counted > 0
+            && (current, desired, maximum) == (0, self.not_counted, Some(self.not_counted))
+        {
+            self.not_counted = 0;
+            return Ok(true);
+        }
         let total = self
             .memory_bytes
             .saturating_add(desired.saturating_sub(current));

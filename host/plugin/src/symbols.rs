@@ -16,7 +16,11 @@ use gimli::{EndianArcSlice, LittleEndian};
 use wasmparser::{Parser, Payload, TypeRef};
 use wasmtime::FrameInfo;
 
-use crate::Form;
+use crate::{
+    Form,
+    checks::{self, Insertions},
+    engine::Stop,
+};
 
 /// More than this, in bytes, is not kept of a plugin: its backtraces have names only.
 const LARGEST: usize = 16 << 20;
@@ -30,6 +34,8 @@ type Reader = EndianArcSlice<LittleEndian>;
 pub(crate) struct Symbols {
     modules: Vec<Module>,
     form: Option<Form>,
+    /// What was put into the functions of a core module.
+    insertions: Vec<Insertions>,
 }
 
 /// A core module that has debug information.
@@ -57,12 +63,22 @@ pub(crate) struct Place {
 
 impl Symbols {
     /// Reads what an upload has. What cannot be read counts as absent.
-    pub(crate) fn read(bytes: &[u8], form: Form) -> Self {
-        let modules = read(bytes).unwrap_or_default();
+    pub(crate) fn read(bytes: &[u8], form: Form, stop: Stop) -> Self {
+        let mut modules = read(bytes).unwrap_or_default();
         let kept: usize = modules.iter().map(Module::size).sum();
+        if kept > LARGEST {
+            modules = Vec::new();
+        }
+        let insertions = if stop == Stop::Page && !modules.is_empty() {
+            // The same as when it was compiled: the artifact's key has the version of the checks.
+            checks::insert(bytes).map(|checked| checked.functions)
+        } else {
+            None
+        };
         Self {
-            modules: if kept <= LARGEST { modules } else { Vec::new() },
+            modules,
             form: Some(form),
+            insertions: insertions.unwrap_or_default(),
         }
     }
 
@@ -83,7 +99,12 @@ impl Symbols {
             let module = self.modules.first().filter(|_| !wrapping)?;
             let index = (frame.func_index() as usize).checked_sub(module.imported_functions)?;
             let body = *module.bodies.get(index)? as usize;
-            (module, body + frame.func_offset()?)
+            let place = frame.func_offset()?;
+            let place = match self.insertions.get(index) {
+                Some(insertions) => insertions.original(u32::try_from(place).ok()?) as usize,
+                None => place,
+            };
+            (module, body + place)
         } else {
             let offset = frame.module_offset()?;
             let module = (self.modules.iter()).find(|module| module.range.contains(&offset))?;

@@ -1,14 +1,17 @@
-//! One thread per engine that advances the epoch by which deadlines are kept. It sleeps for good
-//! while no plugin runs, so that an idle hub does not wake 200 times a second.
+//! One thread per engine that keeps deadlines: it advances wasmtime's epoch, and closes the pages of
+//! guests with checks whose time is over. It sleeps for good while no plugin runs, so that an idle hub
+//! does not wake 200 times a second.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
+
+use crate::page::Page;
 
 /// How exact deadlines are.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -22,16 +25,37 @@ struct Shared {
     /// Calls that are in a guest now.
     active: AtomicUsize,
     stopping: AtomicBool,
+    /// The pages of guests that are being called.
+    watched: Mutex<Vec<Watched>>,
 }
 
-/// While this lives the epoch advances.
-pub(crate) struct Active<'a>(&'a Ticker);
+struct Watched {
+    page: Page,
+    until: Instant,
+    closed: bool,
+}
+
+/// While this lives the epoch advances, and the page of the call, if any, is watched.
+pub(crate) struct Active<'a> {
+    ticker: &'a Ticker,
+    page: Option<Page>,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Left {
+    /// Its page was closed because its time was over.
+    pub(crate) stopped: bool,
+    /// And could not be opened again: the instance must not go back to the pool.
+    pub(crate) stuck: bool,
+}
 
 impl Ticker {
     pub(crate) fn start(engine: wasmtime::Engine) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             active: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            watched: Mutex::default(),
         });
         let thread = thread::Builder::new()
             .name("sandbar-ticker".to_owned())
@@ -45,11 +69,19 @@ impl Ticker {
         })
     }
 
-    pub(crate) fn enter(&self) -> Active<'_> {
+    /// A call begins that has `budget`; `page` is its guest's, where it has checks.
+    pub(crate) fn enter(&self, page: Option<Page>, budget: Duration) -> Active<'_> {
+        if let Some(page) = page {
+            self.shared.watched().push(Watched {
+                page,
+                until: Instant::now() + budget,
+                closed: false,
+            });
+        }
         if self.shared.active.fetch_add(1, Ordering::AcqRel) == 0 {
             self.wake();
         }
-        Active(self)
+        Active { ticker: self, page }
     }
 
     fn wake(&self) {
@@ -59,9 +91,55 @@ impl Ticker {
     }
 }
 
+impl Active<'_> {
+    /// The call is over.
+    pub(crate) fn leave(mut self) -> Left {
+        self.forget_page()
+    }
+
+    fn forget_page(&mut self) -> Left {
+        let Some(page) = self.page.take() else {
+            return Left::default();
+        };
+        // Under the lock: when it is released nobody closes the page any more.
+        let mut watched = self.ticker.shared.watched();
+        let Some(index) = watched.iter().position(|watched| watched.page == page) else {
+            return Left::default();
+        };
+        let stopped = watched.swap_remove(index).closed;
+        let stuck = stopped
+            && page.open().is_err_and(|error| {
+                tracing::error!(%error, "a plugin's memory cannot be opened again; it is given up");
+                true
+            });
+        Left { stopped, stuck }
+    }
+}
+
 impl Drop for Active<'_> {
     fn drop(&mut self) {
-        self.0.shared.active.fetch_sub(1, Ordering::AcqRel);
+        self.forget_page();
+        self.ticker.shared.active.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Shared {
+    fn watched(&self) -> MutexGuard<'_, Vec<Watched>> {
+        // The lines under the lock cannot panic.
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close_overdue(&self) {
+        let now = Instant::now();
+        for watched in self.watched().iter_mut() {
+            if !watched.closed && watched.until <= now {
+                match watched.page.close() {
+                    Ok(()) => watched.closed = true,
+                    // The next tick tries again.
+                    Err(error) => tracing::error!(%error, "a plugin cannot be stopped"),
+                }
+            }
+        }
     }
 }
 
@@ -85,6 +163,7 @@ fn keep_time(shared: &Shared, engine: &wasmtime::Engine) {
             continue;
         }
         thread::sleep(TICK);
+        shared.close_overdue();
         // A sleep on a busy machine takes longer than asked: the epoch follows the clock.
         while told.elapsed() >= TICK {
             told += TICK;

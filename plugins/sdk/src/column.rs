@@ -39,15 +39,24 @@ impl ColumnBuilder {
         }
     }
 
-    #[inline]
+    /// Most attributes are set by no output at all: that costs no call.
+    #[inline(always)]
     pub(crate) fn push(&mut self, value: &[u8]) {
+        if value.is_empty() && self.bytes.is_empty() && !self.varied {
+            self.count += 1;
+        } else {
+            self.push_value(value);
+        }
+    }
+
+    fn push_value(&mut self, value: &[u8]) {
         if !self.varied {
             if self.count == 0 {
                 self.bytes.extend_from_slice(value);
                 self.count = 1;
                 return;
             }
-            if self.bytes == value {
+            if alike(&self.bytes, value) {
                 self.count += 1;
                 return;
             }
@@ -77,6 +86,23 @@ impl ColumnBuilder {
             ends: self.ends,
         }
     }
+}
+
+/// Whether two values are the same. Most values are set by one line of the plugin or not at all: short,
+/// and compared for every output. The target's `memcmp` goes byte by byte.
+#[inline]
+fn alike(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (ones, others) = (one.chunks_exact(8), other.chunks_exact(8));
+    let rest = ones.remainder().iter().zip(others.remainder());
+    let mut differ = rest.fold(0, |differ, (one, other)| differ | (one ^ other));
+    for (one, other) in ones.zip(others) {
+        let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes);
+        differ |= u8::from(number(one) != number(other));
+    }
+    differ == 0
 }
 
 #[cfg(test)]

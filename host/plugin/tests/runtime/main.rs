@@ -11,6 +11,7 @@ mod outputs;
 mod reaching;
 mod sandbox;
 mod seeds;
+mod stopping;
 mod threads;
 mod upload;
 mod wasi;
