@@ -15,6 +15,10 @@ pub const TYPE: &str = "sandbar.dead-letter";
 
 /// The longest reason that is kept, in bytes.
 const MAX_REASON: usize = 8 * 1024;
+/// The longest reason of one attempt among several.
+const MAX_TOLD: usize = 512;
+/// So many attempts are told.
+const MOST_ATTEMPTS: usize = 20;
 
 /// The data of a dead letter.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,9 +32,23 @@ pub struct DeadLetter {
     pub cause: super::step::Cause,
     pub reason: String,
     pub attempts: u32,
+    /// The last attempts, up to 20, the one that led here last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Attempt>,
+    /// How often the event was redriven before.
+    #[serde(default)]
+    pub redrives: u32,
     pub origin: Position,
     /// The original event in the CloudEvents JSON format.
     pub event: Box<RawValue>,
+}
+
+/// One attempt with an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// RFC 3339.
+    pub at: String,
+    pub reason: String,
 }
 
 /// Makes the dead letter of `parked`, an event of `source`. `now` is milliseconds since the epoch.
@@ -49,15 +67,17 @@ pub fn event(
         .ok()
         .and_then(|text| RawValue::from_string(text).ok());
     let step = route.steps.get(parked.failure.step);
-    let mut reason = parked.failure.reason.clone();
-    if reason.len() > MAX_REASON {
-        let end = (0..=MAX_REASON)
-            .rev()
-            .find(|&end| reason.is_char_boundary(end))
-            .unwrap_or(0);
-        reason.truncate(end);
-        reason.push('…');
-    }
+    let reason = cut(&parked.failure.reason, MAX_REASON);
+    let told = parked.told.iter().map(|told| Attempt {
+        at: clock::to_text(told.at),
+        reason: cut(&told.reason, MAX_TOLD),
+    });
+    let last = Attempt {
+        at: clock::to_text(now),
+        reason: cut(&reason, MAX_TOLD),
+    };
+    let mut history: Vec<Attempt> = told.chain([last]).collect();
+    history.drain(..history.len().saturating_sub(MOST_ATTEMPTS));
     let letter = DeadLetter {
         route: route.name.to_string(),
         step: parked.failure.step,
@@ -66,6 +86,8 @@ pub fn event(
         cause: parked.failure.cause,
         reason,
         attempts: parked.attempts,
+        history,
+        redrives: parked.redrives,
         origin: Position {
             topic: partition.topic.clone(),
             partition: partition.partition,
@@ -73,9 +95,14 @@ pub fn event(
         },
         event: event.unwrap_or_default(),
     };
+    let mut id = format!("{}/{}/{}", route.name, partition, parked.offset);
+    if parked.redrives > 0 {
+        // Its earlier dead letter is another event.
+        id.push_str(&format!("/{}", parked.redrives));
+    }
     let key = AttributeValue::String(original.key().into_owned());
     Event {
-        id: format!("{}/{}/{}", route.name, partition, parked.offset),
+        id,
         source: format!("/sandbar/routes/{}", route.name),
         r#type: TYPE.to_owned(),
         subject: original.id.to_owned(),
@@ -85,4 +112,15 @@ pub fn event(
         data: serde_json::to_vec(&letter).unwrap_or_default().into(),
         ..Event::default()
     }
+}
+
+fn cut(reason: &str, most: usize) -> String {
+    if reason.len() <= most {
+        return reason.to_owned();
+    }
+    let end = (0..=most)
+        .rev()
+        .find(|&end| reason.is_char_boundary(end))
+        .unwrap_or(0);
+    format!("{}…", &reason[..end])
 }
