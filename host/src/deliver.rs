@@ -8,7 +8,7 @@ mod lineage;
 mod page;
 mod tail;
 
-pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter};
-pub use lineage::{EventHead, Lineage, Origin, OutputAt, RouteFate, trace_outputs};
+pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter, RedrivenEntry, Selection};
+pub use lineage::{EventHead, Lineage, Origin, OutputAt, Producer, RouteFate, trace_outputs};
 pub use page::{Page, Reader, Start};
 pub use tail::{Cursor, Tailed, follow};

@@ -1,7 +1,7 @@
 //! Wires the stages together; the only file that names them all.
 //!
 //! [`Hub::open`] brings everything up in the order of dependence, [`Hub::close`] takes it down in
-//! the order of the data: no more publishes, then the shadows and the routes, then the log.
+//! the order of the data: no more publishes, then the jobs, the shadows and the routes, then the log.
 
 use std::{
     fs::{self, File},
@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     deliver::Reader,
     ingest::Publisher,
+    jobs::Jobs,
     meta,
     metrics::Metrics,
     problem::Problem,
@@ -29,6 +30,7 @@ use crate::{
 };
 
 mod calls;
+mod jobs;
 mod outbound;
 mod readings;
 mod services;
@@ -37,6 +39,7 @@ mod trace;
 mod trial;
 
 pub use calls::ContractCheck;
+pub use jobs::Begun;
 pub use readings::{LaneReading, RouteStatus};
 pub use shadows::ShadowStatus;
 pub use trial::{Trial, TrialRequest};
@@ -50,8 +53,9 @@ pub struct Hub {
     pub config: Config,
     pub catalog: Arc<Catalog>,
     pub publisher: Publisher,
-    pub processor: Processor,
+    pub processor: Arc<Processor>,
     pub shadows: Shadows,
+    pub jobs: Jobs,
     pub reader: Reader,
     pub engine: Engine,
     pub metrics: Arc<Metrics>,
@@ -130,11 +134,12 @@ impl Hub {
             shared_log.clone(),
             engine.clone(),
             catalog.clone(),
-            Checkpoints::new(store),
+            Checkpoints::new(store.clone()),
             dead_letters.clone(),
             metrics.clone(),
             tables.clone(),
         );
+        let processor = Arc::new(processor);
         let (ripe, ripened) = tokio::sync::mpsc::unbounded_channel();
         let shadows = Shadows::new(
             shared_log.clone(),
@@ -150,6 +155,13 @@ impl Hub {
                 .map_err(|problem| format!("route {name}: {problem}"))?;
             processor.apply(&Arc::new(resolved), route.paused)?;
         }
+        let jobs = Jobs::open(
+            shared_log.clone(),
+            store,
+            catalog.clone(),
+            processor.clone(),
+            dead_letters.clone(),
+        )?;
         let hub = Arc::new(Self {
             reader: Reader::new(shared_log),
             stopping: CancellationToken::new(),
@@ -163,6 +175,7 @@ impl Hub {
             publisher,
             processor,
             shadows,
+            jobs,
             engine,
             metrics,
             log,
@@ -172,6 +185,7 @@ impl Hub {
         for (name, record) in hub.catalog.shadows() {
             hub.run_shadow(&name, record)?;
         }
+        hub.jobs.resume();
         hub.tasks.spawn(retention(hub.clone()));
         hub.tasks.spawn(shadows::promote_ripe(hub.clone(), ripened));
         Ok(hub)
@@ -183,6 +197,7 @@ impl Hub {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.jobs.stop().await;
         self.shadows.stop_all().await;
         self.processor.stop().await;
         let log = self.log.clone();
@@ -239,7 +254,8 @@ async fn retention(hub: Arc<Hub>) {
                         continue;
                     }
                     for partition in topic.partition_ids() {
-                        let keep_from = hub.processor.needs(&partition).unwrap_or(u64::MAX);
+                        let needed = [hub.processor.needs(&partition), hub.jobs.needs(&partition)];
+                        let keep_from = needed.into_iter().flatten().min().unwrap_or(u64::MAX);
                         if let Err(error) =
                             hub.log
                                 .trim(&partition, retention, keep_from, crate::clock::now())

@@ -6,11 +6,14 @@ pub mod ingest;
 pub mod process;
 pub mod shadow;
 
+pub mod jobs;
+
 pub mod catalog;
 pub mod meta;
 
 pub mod api;
 pub mod config;
+pub mod dead_letter;
 pub mod hub;
 pub mod serve;
 

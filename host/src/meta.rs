@@ -24,6 +24,7 @@ pub mod tables {
     pub const ROUTES: &str = "routes";
     pub const SHADOWS: &str = "shadows";
     pub const CHECKPOINTS: &str = "checkpoints";
+    pub const JOBS: &str = "jobs";
 }
 
 /// One change of one record.

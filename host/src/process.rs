@@ -38,7 +38,6 @@ mod work;
 
 pub use again::{NotTaken, PutBack, Taken, Ticket};
 pub use checkpoint::Checkpoints;
-pub use dead_letter::{Attempt, DeadLetter};
 pub use driver::Control;
 pub use guest_logs::{GuestLines, GuestLogs, Wanted as WantedLines};
 pub use lane::Counts;
@@ -226,6 +225,23 @@ impl Processor {
         lane.send(again).await.map_err(|_| NotTaken::Stopping)?;
         drop(lane);
         answered.await.unwrap_or(Err(NotTaken::Stopping))
+    }
+
+    /// What the steps of a route make of events; nothing is written.
+    ///
+    /// # Errors
+    /// When a plugin cannot be instantiated, or a topic that is looked into cannot be read, in words.
+    pub async fn try_out(
+        &self,
+        route: Arc<Resolved>,
+        batch: sandbar_types::Batch,
+    ) -> Result<Processed, String> {
+        let tables = self.shared.tables.clone();
+        let ran = self.shared.engine.run(move || {
+            while !tables.catch_up(route.looks_into(), driver::LOOKUPS_READ_FOR)? {}
+            Ok(Pipeline::new(route)?.run(&batch))
+        });
+        ran.await.map_err(|error| error.to_string())?
     }
 
     /// Where a rerun that reads from `next` on begins. Blocks on the disk for a moment.

@@ -6,52 +6,10 @@
 use std::collections::{HashMap, HashSet};
 
 use sandbar_types::{Batch, Offset, PartitionId};
-use serde::{Deserialize, Serialize};
 
 use super::lane::{Lane, Settlement, Told};
 use crate::catalog::RetryPolicy;
-
-/// Why an event became a dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cause {
-    /// The plugin said so.
-    Rejected,
-    /// The plugin panicked or did something that WebAssembly forbids.
-    Trap,
-    /// The plugin did not answer in time.
-    Deadline,
-    /// The plugin wanted more memory than its limit.
-    Memory,
-    /// Its outputs were larger, or more, than the limit.
-    OutputLimit,
-    /// An output does not fit the contract of its target.
-    Contract,
-    /// It was tried as often as the route allows.
-    RetriesExhausted,
-    /// The plugin named a target that the route does not declare.
-    UndeclaredTarget,
-    /// The plugin's answer made no sense.
-    BadAnswer,
-}
-
-impl Cause {
-    /// As in the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rejected => "rejected",
-            Self::Trap => "trap",
-            Self::Deadline => "deadline",
-            Self::Memory => "memory",
-            Self::OutputLimit => "output-limit",
-            Self::Contract => "contract",
-            Self::RetriesExhausted => "retries-exhausted",
-            Self::UndeclaredTarget => "undeclared-target",
-            Self::BadAnswer => "bad-answer",
-        }
-    }
-}
+pub use crate::dead_letter::Cause;
 
 /// Which event could not be processed, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

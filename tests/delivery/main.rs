@@ -1,0 +1,6 @@
+//! Dead letters, redrive and replay.
+#![allow(clippy::unwrap_used)]
+
+mod jobs;
+mod redrive;
+mod replay;
