@@ -12,10 +12,12 @@ mod jobs;
 mod lineage;
 mod logs;
 mod plugins;
+mod pull;
 mod refusal;
 mod routes;
 mod server;
 mod shadows;
+mod subscriptions;
 mod system;
 mod topics;
 
@@ -49,6 +51,7 @@ type Shared = axum::extract::State<Arc<Hub>>;
         (name = "plugins", description = "Uploaded WebAssembly"),
         (name = "routes", description = "From a topic through plugins to other topics"),
         (name = "jobs", description = "Long work: redrives and replays"),
+        (name = "subscriptions", description = "Consumer groups: pull events and settle them, or have them sent"),
         (name = "system", description = "Probes, metrics, documents"),
     ),
     components(schemas(refusal::ProblemDocument))
@@ -79,11 +82,25 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(routes::resume))
         .routes(routes!(shadows::put, shadows::get, shadows::delete))
         .routes(routes!(shadows::promote))
+        .routes(routes!(subscriptions::list))
+        .routes(routes!(
+            subscriptions::put,
+            subscriptions::get,
+            subscriptions::delete
+        ))
+        .routes(routes!(pull::events))
+        .routes(routes!(pull::ack))
+        .routes(routes!(subscriptions::reset, subscriptions::resets))
+        .routes(routes!(subscriptions::pause))
+        .routes(routes!(subscriptions::resume))
+        .routes(routes!(subscriptions::enable))
+        .routes(routes!(subscriptions::release))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::get))
         .routes(routes!(dead_letters::redrive))
         .routes(routes!(jobs::replay_route))
         .routes(routes!(jobs::replay_topic))
+        .routes(routes!(jobs::replay_subscription))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::cancel))

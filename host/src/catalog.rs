@@ -25,9 +25,11 @@ mod contracts;
 mod documents;
 mod grants;
 mod plugins;
+mod push;
 mod resolved;
 mod routes;
 mod shadows;
+mod subscriptions;
 mod topics;
 
 pub use channels::{Activation, Because, Channel, Moved};
@@ -38,9 +40,14 @@ pub use documents::{
 };
 pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
 pub use plugins::{PluginRecord, RegisteredPlugin};
+pub use push::{PushBatch, PushDocument, PushMode, PushTimeouts};
 pub use resolved::{Resolved, ResolvedStep};
 pub use routes::{Route, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};
+pub use subscriptions::{
+    Disabled, OnFailure, SubscriptionDocument, SubscriptionRecord, SubscriptionRetry,
+    SubscriptionStart, check_partition,
+};
 pub use topics::Topic;
 
 /// The topic of dead letters.
@@ -74,6 +81,7 @@ struct Tables {
     channels: meta::Table<Channel>,
     routes: meta::Table<routes::Record>,
     shadows: meta::Table<ShadowRecord>,
+    subscriptions: meta::Table<SubscriptionRecord>,
 }
 
 #[derive(Clone, Debug)]
@@ -88,6 +96,7 @@ struct State {
     routes: BTreeMap<Name, Route>,
     /// By route.
     shadows: BTreeMap<Name, ShadowRecord>,
+    subscriptions: BTreeMap<Name, SubscriptionRecord>,
 }
 
 impl Catalog {
@@ -110,6 +119,7 @@ impl Catalog {
             channels: meta::Table::new(store.clone(), meta::tables::CHANNELS),
             routes: meta::Table::new(store.clone(), meta::tables::ROUTES),
             shadows: meta::Table::new(store.clone(), meta::tables::SHADOWS),
+            subscriptions: meta::Table::new(store.clone(), meta::tables::SUBSCRIPTIONS),
         };
         let catalog = Self {
             log,
@@ -124,6 +134,7 @@ impl Catalog {
                 channels: BTreeMap::new(),
                 routes: BTreeMap::new(),
                 shadows: BTreeMap::new(),
+                subscriptions: BTreeMap::new(),
             }),
             changing: Mutex::new(()),
         };
@@ -136,6 +147,7 @@ impl Catalog {
         catalog.load_channels()?;
         catalog.load_routes()?;
         catalog.load_shadows()?;
+        catalog.load_subscriptions()?;
         Ok(catalog)
     }
 

@@ -36,3 +36,29 @@ pub fn from_text(text: &str) -> Option<u64> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok()
 }
+
+/// A clock that goes on evenly from the time at which it was made, whatever becomes of the wall
+/// clock: leases and waits neither end early nor last for hours because somebody set the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Steady {
+    wall: u64,
+    since: std::time::Instant,
+}
+
+impl Default for Steady {
+    fn default() -> Self {
+        Self {
+            wall: now(),
+            since: std::time::Instant::now(),
+        }
+    }
+}
+
+impl Steady {
+    /// Milliseconds since the epoch, as the wall clock would say had nobody set it since.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        let passed = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.wall.saturating_add(passed)
+    }
+}

@@ -1,14 +1,22 @@
-//! Events out: reading a topic page by page, following it live, listing dead letters, and telling
-//! where an event came from and what became of it.
+//! Events out: reading a topic page by page, following it live, subscriptions, listing dead letters,
+//! and telling where an event came from and what became of it.
 //!
 //! It reads the log and knows nothing of plugins or of who publishes.
 
 mod dead_letters;
 mod lineage;
 mod page;
+mod subscription;
+mod subscriptions;
 mod tail;
 
 pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter, RedrivenEntry, Selection};
 pub use lineage::{EventHead, Lineage, Origin, OutputAt, Producer, RouteFate, trace_outputs};
 pub use page::{Page, Reader, Start};
+pub use subscription::{
+    Again, Counts as SubscriptionCounts, Gap, LaneStatus, Move, Outcome, Reset, ResetTarget,
+    ResetTo, Settled, Streamed, Subscription, SubscriptionState, SubscriptionStatus, Taken,
+    TakenEvent, Token, attempt, stream,
+};
+pub use subscriptions::{SETTLED, Subscriptions};
 pub use tail::{Cursor, Tailed, follow};

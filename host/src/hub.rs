@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     catalog::{Catalog, DEAD_LETTERS},
     config::Config,
-    deliver::Reader,
+    deliver::{Reader, Subscriptions},
     ingest::Publisher,
     jobs::Jobs,
     meta,
@@ -35,6 +35,7 @@ mod outbound;
 mod readings;
 mod services;
 mod shadows;
+mod subscriptions;
 mod trace;
 mod trial;
 
@@ -57,6 +58,7 @@ pub struct Hub {
     pub shadows: Shadows,
     pub jobs: Jobs,
     pub reader: Reader,
+    pub subscriptions: Arc<Subscriptions>,
     pub engine: Engine,
     pub metrics: Arc<Metrics>,
     pub log: Arc<Embedded>,
@@ -70,6 +72,8 @@ pub struct Hub {
     tasks: TaskTracker,
     /// Held while a route is changed both in the catalog and at work.
     changing_routes: tokio::sync::Mutex<()>,
+    /// Held while a subscription is changed both in the catalog and at work.
+    changing_subscriptions: tokio::sync::Mutex<()>,
     /// Held while an upload is compiled.
     compiling: tokio::sync::Mutex<()>,
     /// Held as long as the hub lives: the data folder is ours.
@@ -130,6 +134,9 @@ impl Hub {
         let metrics = Arc::new(Metrics::default());
         let name = Name::new(DEAD_LETTERS).map_err(|error| error.to_string())?;
         let dead_letters = PartitionId::new(name, 0);
+        let names = catalog.subscriptions().into_keys();
+        let subscriptions = Subscriptions::open(&shared_log, &store, dead_letters.clone(), names)?;
+        let subscriptions = Arc::new(subscriptions);
         let processor = Processor::new(
             shared_log.clone(),
             engine.clone(),
@@ -160,6 +167,7 @@ impl Hub {
             store,
             catalog.clone(),
             processor.clone(),
+            subscriptions.clone(),
             dead_letters.clone(),
         )?;
         let hub = Arc::new(Self {
@@ -168,6 +176,7 @@ impl Hub {
             started: crate::clock::now(),
             tasks: TaskTracker::new(),
             changing_routes: tokio::sync::Mutex::default(),
+            changing_subscriptions: tokio::sync::Mutex::default(),
             compiling: tokio::sync::Mutex::default(),
             _lock: lock,
             config,
@@ -176,6 +185,7 @@ impl Hub {
             processor,
             shadows,
             jobs,
+            subscriptions,
             engine,
             metrics,
             log,
@@ -185,6 +195,12 @@ impl Hub {
         for (name, record) in hub.catalog.shadows() {
             hub.run_shadow(&name, record)?;
         }
+        for (name, record) in hub.catalog.subscriptions() {
+            hub.run_subscription(&name, record)
+                .map_err(|problem| format!("subscription {name}: {problem}"))?;
+        }
+        let saving = (hub.subscriptions.clone()).keep_saving(hub.stopping.clone());
+        hub.tasks.spawn(saving);
         hub.jobs.resume();
         hub.tasks.spawn(retention(hub.clone()));
         hub.tasks.spawn(shadows::promote_ripe(hub.clone(), ripened));
@@ -200,6 +216,10 @@ impl Hub {
         self.jobs.stop().await;
         self.shadows.stop_all().await;
         self.processor.stop().await;
+        let subscriptions = self.subscriptions.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || subscriptions.save_all()).await {
+            tracing::error!(%error, "saving the subscriptions failed");
+        }
         let log = self.log.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || log.close()).await {
             tracing::error!(%error, "closing failed");
@@ -239,7 +259,7 @@ pub(crate) fn lock(path: &Path, data: &Path) -> Result<File, String> {
     }
 }
 
-/// Deletes what topics no longer want, and no route needs.
+/// Deletes what topics no longer want, and neither a route nor a subscription needs.
 async fn retention(hub: Arc<Hub>) {
     loop {
         tokio::select! {
@@ -254,8 +274,12 @@ async fn retention(hub: Arc<Hub>) {
                         continue;
                     }
                     for partition in topic.partition_ids() {
-                        let needed = [hub.processor.needs(&partition), hub.jobs.needs(&partition)];
-                        let keep_from = needed.into_iter().flatten().min().unwrap_or(u64::MAX);
+                        let needs = [
+                            hub.processor.needs(&partition),
+                            hub.subscriptions.needs(&partition),
+                            hub.jobs.needs(&partition),
+                        ];
+                        let keep_from = needs.into_iter().flatten().min().unwrap_or(u64::MAX);
                         if let Err(error) =
                             hub.log
                                 .trim(&partition, retention, keep_from, crate::clock::now())
@@ -264,6 +288,7 @@ async fn retention(hub: Arc<Hub>) {
                         }
                     }
                 }
+                hub.subscriptions.trim_journal();
                 Ok(())
             })
             .await;

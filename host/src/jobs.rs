@@ -27,14 +27,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     catalog::{Because, Catalog},
     clock,
-    deliver::Reader,
+    deliver::{Again, Reader, Subscriptions},
     meta,
     problem::{Code, Problem},
-    process::Processor,
+    process::{NotTaken, Processor},
 };
 
 pub use job::{FailedEvent, Job, JobState, Kind, Progress};
-pub use offer::OfferRequest;
+pub use offer::{OfferPlan, OfferRequest};
 pub use range::Point;
 pub use redrive::{RedrivePlan, RedriveRequest};
 pub use redriven::{Redriven, RedrivenBy};
@@ -60,6 +60,7 @@ struct Inner {
     log: Arc<dyn Log>,
     catalog: Arc<Catalog>,
     processor: Arc<Processor>,
+    subscriptions: Arc<Subscriptions>,
     reader: Reader,
     dead_letters: PartitionId,
     redriven: Redriven,
@@ -88,18 +89,35 @@ impl Inner {
         u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A subscription, and the topics that it has now.
-    fn subscription(&self, _name: &str) -> Option<(Name, Vec<Name>)> {
-        None
+    /// The subscription, if there is one that reads this topic.
+    fn subscription(&self, name: &str, topic: &Name) -> Option<Name> {
+        let (name, record) = self.catalog.subscription(name).ok()?;
+        record.document.topics.contains(topic).then_some(name)
     }
 
+    /// How many of these events a subscription took up, from the first on; each with how often it was
+    /// redriven, 0 for a replay.
     async fn offer_again(
         &self,
-        _name: &Name,
-        _partition: &PartitionId,
-        _events: Vec<(Offset, u32)>,
-    ) -> Result<Vec<Offset>, crate::process::NotTaken> {
-        Err(crate::process::NotTaken::NoLane)
+        name: &Name,
+        partition: &PartitionId,
+        events: impl Iterator<Item = (Offset, u32)>,
+    ) -> Result<usize, NotTaken> {
+        let subscription = self.subscriptions.get(name);
+        let subscription = subscription.ok_or(NotTaken::NoLane)?;
+        let events: Vec<Again> = events
+            .map(|(offset, redrives)| Again { offset, redrives })
+            .collect();
+        let offered = subscription.offer_again(partition, &events).await;
+        let looked_at = offered.map_err(|problem| match problem.code {
+            Code::InvalidDocument => NotTaken::NoLane,
+            Code::Stopping => NotTaken::Stopping,
+            _ => NotTaken::Failed(problem.detail),
+        })?;
+        if looked_at == 0 && !events.is_empty() {
+            return Err(NotTaken::Full);
+        }
+        Ok(looked_at)
     }
 }
 
@@ -120,6 +138,7 @@ impl Jobs {
         store: Arc<dyn meta::Store>,
         catalog: Arc<Catalog>,
         processor: Arc<Processor>,
+        subscriptions: Arc<Subscriptions>,
         dead_letters: PartitionId,
     ) -> Result<Self, String> {
         let table: meta::Table<Record> = meta::Table::new(store, meta::tables::JOBS);
@@ -135,6 +154,7 @@ impl Jobs {
             log,
             catalog,
             processor,
+            subscriptions,
             dead_letters,
             table,
             stop: CancellationToken::new(),

@@ -13,11 +13,11 @@ pub mod meta;
 
 pub mod api;
 pub mod config;
-pub mod dead_letter;
 pub mod hub;
 pub mod serve;
 
 pub mod clock;
+pub mod dead_letter;
 pub mod diff;
 pub mod metrics;
 pub mod problem;

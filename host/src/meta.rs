@@ -25,6 +25,11 @@ pub mod tables {
     pub const SHADOWS: &str = "shadows";
     pub const CHECKPOINTS: &str = "checkpoints";
     pub const JOBS: &str = "jobs";
+    pub const SUBSCRIPTIONS: &str = "subscriptions";
+    /// How far subscriptions came.
+    pub const POSITIONS: &str = "positions";
+    /// Who set which subscription to where, and why.
+    pub const RESETS: &str = "resets";
 }
 
 /// One change of one record.

@@ -19,6 +19,11 @@ use prometheus_client::{
 };
 use sandbar_types::Name;
 
+mod subscriptions;
+
+use subscriptions::SubscriptionMetrics;
+pub use subscriptions::{LaneReading, SubscriptionReading};
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicLabel {
     topic: String,
@@ -113,6 +118,7 @@ pub struct Metrics {
     lag: Family<RoutePartitionLabels, Gauge>,
     waiting: Family<RoutePartitionLabels, Gauge>,
     state: Family<RouteLabel, Gauge>,
+    subscriptions: SubscriptionMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -148,6 +154,7 @@ impl Default for Metrics {
             lag: Family::default(),
             waiting: Family::default(),
             state: Family::default(),
+            subscriptions: SubscriptionMetrics::default(),
         };
         metrics.register();
         metrics
@@ -252,6 +259,7 @@ impl Metrics {
             "0 running, 1 paused, 2 stalled",
             self.state.clone(),
         );
+        self.subscriptions.register(registry);
     }
 
     /// Counts a publish that stored `events` events with `bytes` bytes of data.
@@ -307,8 +315,14 @@ impl Metrics {
 
     /// The text of a scrape, with the readings of the moment.
     #[must_use]
-    pub fn text(&self, partitions: &[PartitionReading], routes: &[RouteReading]) -> String {
+    pub fn text(
+        &self,
+        partitions: &[PartitionReading],
+        routes: &[RouteReading],
+        subscriptions: &[SubscriptionReading],
+    ) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.subscriptions.read(subscriptions);
         self.read_partitions(partitions);
         self.read_routes(routes);
         let mut text = String::new();

@@ -116,6 +116,7 @@ codes! {
     UnknownShadow "unknown-shadow" 404 "The route has no shadow" "Set a candidate beside it with PUT /v1/routes/{route}/shadow.";
     UnknownDeadLetter "unknown-dead-letter" 404 "The dead letter does not exist" "GET /v1/dead-letters lists what there is, each with its id and its offset.";
     UnknownJob "unknown-job" 404 "The job does not exist" "GET /v1/jobs lists what there is; the last 1000 that are over are remembered.";
+    UnknownSubscription "unknown-subscription" 404 "The subscription does not exist" "Create it with PUT /v1/subscriptions/{name}; GET /v1/subscriptions lists what there is.";
     UnknownEvent "unknown-event" 404 "There is no such event" "Check topic, partition and offset; GET /v1/topics/{topic} tells the ends of each partition.";
     UnsupportedMediaType "unsupported-media-type" 415 "The content type is not supported here" "Use one of the content types that the detail lists.";
     InvalidEvent "invalid-event" 422 "The event breaks the CloudEvents rules" "Correct the attributes listed in 'errors' (CloudEvents 1.0, Context Attributes).";
@@ -129,7 +130,7 @@ codes! {
     Stopping "stopping" 503 "The hub is shutting down" "Nothing was stored. Send again when it is back.";
     Busy "busy" 503 "The hub has too much to do" "Nothing was stored. Send again after the time in Retry-After.";
     PartitionsFixed "partitions-fixed" 409 "The number of partitions cannot be changed" "Order per key depends on it. Make another topic with the number you want and a route that copies into it.";
-    TopicInUse "topic-in-use" 409 "The topic is in use" "Delete the routes that the detail names first.";
+    TopicInUse "topic-in-use" 409 "The topic is in use" "Delete the routes and subscriptions that the detail names first, or take the topic out of them.";
     ContractInUse "contract-in-use" 409 "The contract version is in use" "Bind the topics that the detail names to another version first.";
     PluginInUse "plugin-in-use" 409 "The plugin version is in use" "Move the routes and channels that the detail names to another version first.";
     ChannelInUse "channel-in-use" 409 "The channel is in use" "Move the routes that the detail names to a version or to another channel first.";
@@ -147,6 +148,7 @@ codes! {
     RouteCircle "route-circle" 422 "The route would lead events in a circle" "Send the outputs to a topic from which no route leads back; the detail shows the circle.";
     RouteSourceFixed "route-source-fixed" 409 "The source of a route cannot be changed" "A route's position belongs to its source. Delete the route, or make another one.";
     OffsetTrimmed "offset-trimmed" 410 "The events there were deleted by retention" "Go on at the earliest offset, which the detail names.";
+    PushedSubscription "pushed-subscription" 409 "The hub sends the events of this subscription" "Its events go to its webhook. Take 'push' out of the document to pull, or make another subscription.";
     OffsetPastTail "offset-past-tail" 416 "The offset is past the end of the partition" "Read from an offset up to the tail, which the detail names.";
     Damaged "damaged" 500 "The partition is damaged there" "Stop the hub and run 'sandbar log verify', then 'sandbar log repair', which spells out the loss. Other partitions go on.";
     Internal "internal" 500 "Something failed inside the hub" "See the hub's log; if it stays, report it with the detail.";

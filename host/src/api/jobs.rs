@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{Caller, Shared, dead_letters::answer, extract::Json, refusal::ProblemDocument};
 use crate::{
-    jobs::{Job, ReplayPlan, ReplayRequest},
+    jobs::{Job, OfferPlan, OfferRequest, ReplayPlan, ReplayRequest},
     problem::Problem,
 };
 
@@ -105,5 +105,29 @@ pub(super) async fn replay_topic(
     Json(request): Json<ReplayRequest>,
 ) -> Result<Response, Problem> {
     let begun = hub.replay_topic(topic, request, caller.name).await?;
+    Ok(answer(begun))
+}
+
+/// Offers what is stored of one of its topics to a subscription once more, and to nobody else. Its
+/// filters hold, and so does the order per key.
+#[utoipa::path(post, path = "/v1/subscriptions/{name}/replay", tag = "jobs", operation_id = "replay_subscription",
+    params(("name" = String, Path)),
+    request_body = OfferRequest,
+    responses(
+        (status = 200, description = "With dry_run: what would be offered; nothing has changed", body = OfferPlan),
+        (status = 202, description = "Begun", body = Job),
+        (status = 404, description = "unknown-subscription", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "too-many-jobs", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 410, description = "offset-trimmed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 416, description = "offset-past-tail", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-document", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn replay_subscription(
+    State(hub): Shared,
+    caller: Caller,
+    Path(name): Path<String>,
+    Json(request): Json<OfferRequest>,
+) -> Result<Response, Problem> {
+    let begun = hub.replay_subscription(name, request, caller.name).await?;
     Ok(answer(begun))
 }

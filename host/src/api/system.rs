@@ -73,9 +73,10 @@ pub(super) async fn readyz(State(hub): Shared) -> Result<&'static str, Problem> 
 /// Counters and histograms in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", tag = "system", operation_id = "metrics",
     responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")))]
-pub(super) async fn metrics(State(hub): Shared) -> impl IntoResponse {
+pub(super) async fn metrics(State(hub): Shared) -> Result<impl IntoResponse, Problem> {
+    let text = hub.blocking(|hub| Ok(hub.metrics_text())).await?;
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, media_type)], hub.metrics_text())
+    Ok(([(header::CONTENT_TYPE, media_type)], text))
 }
 
 /// What a problem means and what to do about it.

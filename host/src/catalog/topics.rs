@@ -250,12 +250,12 @@ impl Catalog {
     /// Deletes a topic with all its events.
     ///
     /// # Errors
-    /// `unknown-topic`, or `topic-in-use` by a route.
+    /// `unknown-topic`, or `topic-in-use` by a route or a subscription.
     pub fn delete_topic(&self, name: &str) -> Result<(), Problem> {
         let _changing = self.changing();
         let topic = self.topic(name)?;
         user_name(name)?;
-        let users: Vec<String> = (self.state().routes.iter())
+        let mut users: Vec<String> = (self.state().routes.iter())
             .filter(|(_, route)| {
                 route.document.from == topic.name
                     || route.document.to.contains(&topic.name)
@@ -264,6 +264,7 @@ impl Catalog {
             })
             .map(|(route, _)| route.to_string())
             .collect();
+        users.extend(self.state().subscribers_of(&topic.name));
         if !users.is_empty() {
             let detail = format!(
                 "topic {name} is read, written or looked into by: {}",

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sandbar_log::{Frame, Log};
-use sandbar_types::{AttributeValue, Batch, Offset, PartitionId};
+use sandbar_types::{AttributeValue, Batch, Offset, PartitionId, Provenance};
 
 use super::lineage::Producer;
 
@@ -240,18 +240,22 @@ pub(super) fn encode(
         ("sandbaroffset", AttributeValue::String(offset.to_string())),
     ];
     let provenance = frame.provenance.as_ref();
-    if let Some(provenance) = provenance
-        && let Some(producer) = Producer::parse(&provenance.producer)
-        && let Some((offset, _)) = provenance.origins.get(index)
-    {
-        if producer.route != COPY {
-            let route = producer.route.to_owned();
-            extra.push(("sandbarroute", AttributeValue::String(route)));
+    if let Some((route, origin)) = provenance.and_then(|provenance| origin(provenance, index)) {
+        if let Some(route) = route {
+            extra.push(("sandbarroute", AttributeValue::String(route.to_owned())));
         }
-        let origin = format!("{}/{offset}", producer.source);
         extra.push(("sandbarorigin", AttributeValue::String(origin)));
     }
     cloudevents::encode_structured(batch.get(index), &extra, out);
+}
+
+/// The route, unless it is a copy, and the position (`topic/partition/offset`) that event `index` of a
+/// frame came from.
+pub(super) fn origin(provenance: &Provenance, index: usize) -> Option<(Option<&str>, String)> {
+    let producer = Producer::parse(&provenance.producer)?;
+    let (offset, _) = provenance.origins.get(index)?;
+    let route = Some(producer.route).filter(|route| *route != COPY);
+    Some((route, format!("{}/{offset}", producer.source)))
 }
 
 /// What a reader is told of an error of the log.

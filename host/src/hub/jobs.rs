@@ -9,7 +9,7 @@ use super::Hub;
 use crate::{
     clock,
     deliver::{DeadLetterEntry, DeadLetterPage, Filter, RedrivenEntry},
-    jobs::{Job, RedrivePlan, RedriveRequest, ReplayPlan, ReplayRequest},
+    jobs::{Job, OfferPlan, OfferRequest, RedrivePlan, RedriveRequest, ReplayPlan, ReplayRequest},
     problem::{Code, Problem},
 };
 
@@ -179,6 +179,28 @@ impl Hub {
         }
         self.blocking(move |hub| {
             let job = hub.jobs.replay_route(&route, &request, by)?;
+            Ok(Begun::Job(Box::new(job)))
+        })
+        .await
+    }
+
+    /// Offers a part of a topic to one subscription once more, or tells what that would do.
+    ///
+    /// # Errors
+    /// `unknown-subscription`, `invalid-document`, `offset-trimmed`, `offset-past-tail`,
+    /// `too-many-jobs`.
+    pub async fn replay_subscription(
+        self: &Arc<Self>,
+        subscription: String,
+        request: OfferRequest,
+        by: String,
+    ) -> Result<Begun<OfferPlan>, Problem> {
+        self.blocking(move |hub| {
+            if request.dry_run {
+                let plan = hub.jobs.plan_offer(&subscription, &request)?;
+                return Ok(Begun::Plan(plan));
+            }
+            let job = hub.jobs.offer(&subscription, &request, by)?;
             Ok(Begun::Job(Box::new(job)))
         })
         .await

@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use super::Hub;
 use crate::{
-    metrics::{PartitionReading, RouteReading},
+    deliver::{Subscription, SubscriptionState},
+    metrics::{self, PartitionReading, RouteReading, SubscriptionReading},
     problem::{Code, Problem},
     process::{Counts, State},
 };
@@ -144,6 +145,42 @@ impl Hub {
                 }
             })
             .collect();
-        self.metrics.text(&partitions, &routes)
+        let subscriptions: Vec<_> = (self.subscriptions.all().iter())
+            .map(|subscription| subscription_reading(subscription))
+            .collect();
+        self.metrics.text(&partitions, &routes, &subscriptions)
+    }
+}
+
+fn subscription_reading(subscription: &Subscription) -> SubscriptionReading {
+    let status = subscription.status();
+    let lanes = subscription.by_partition().into_keys();
+    let lanes = lanes.zip(&status.partitions);
+    SubscriptionReading {
+        subscription: subscription.name.clone(),
+        delivered: status.counts.delivered,
+        retried: status.counts.retried,
+        acknowledged: status.counts.acknowledged,
+        filtered: status.counts.filtered,
+        dead_letters: status.counts.dead_letters,
+        trimmed: status.counts.trimmed,
+        state: match status.state {
+            SubscriptionState::Running => 0,
+            SubscriptionState::Paused => 1,
+            SubscriptionState::Disabled => 2,
+            SubscriptionState::Full => 3,
+            SubscriptionState::Gap => 4,
+            SubscriptionState::Stalled => 5,
+        },
+        lag_seconds: status.lag_seconds,
+        lanes: lanes
+            .map(|(partition, lane)| metrics::LaneReading {
+                partition,
+                lag: lane.lag,
+                out: lane.out,
+                waiting: lane.waiting,
+                held: lane.held,
+            })
+            .collect(),
     }
 }

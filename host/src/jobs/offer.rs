@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Ended, Entry, Shared,
-    job::Work,
+    Ended, Entry, Jobs, Kind, ReplayPart, Shared, check_rate,
+    job::{Job, Work},
     pace::Pace,
-    range::{Part, Point},
+    range::{Part, Point, invalid, parts},
 };
-use crate::process::NotTaken;
+use crate::{catalog::Because, problem::Problem, process::NotTaken};
 
 /// The most events of one chunk.
 const CHUNK: u64 = 500;
@@ -55,7 +55,7 @@ struct PartToDo {
 }
 
 impl Offering {
-    pub fn new(subscription: Name, parts: &[Part], request: &OfferRequest) -> Self {
+    fn new(subscription: Name, parts: &[Part], request: &OfferRequest) -> Self {
         let parts = parts.iter().map(|part| PartToDo {
             source: part.partition.clone(),
             next: part.from,
@@ -72,6 +72,84 @@ impl Offering {
     pub fn holds(&self) -> Vec<(PartitionId, Offset)> {
         let left = self.parts.iter().filter(|part| part.next < part.until);
         left.map(|part| (part.source.clone(), part.next)).collect()
+    }
+}
+
+/// What a replay to a subscription would do.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OfferPlan {
+    /// Events that would be looked at; the subscription's filters may leave some of them out.
+    pub events: u64,
+    pub parts: Vec<ReplayPart>,
+}
+
+impl Shared {
+    /// Checks a request. Blocks on the disk.
+    fn prepare_offer(
+        &self,
+        subscription: &str,
+        request: &OfferRequest,
+    ) -> Result<(Name, Vec<Part>), Problem> {
+        check_rate(request.rate)?;
+        let (name, record) = self.catalog.subscription(subscription)?;
+        let topics = &record.document.topics;
+        let topic = match &request.topic {
+            Some(topic) => topics.iter().find(|known| known.as_str() == topic),
+            None if topics.len() == 1 => topics.first(),
+            None => None,
+        };
+        let topic = topic.ok_or_else(|| {
+            let names: Vec<&str> = topics.iter().map(Name::as_str).collect();
+            let reason = format!(
+                "name one of the topics of subscription {name}: {}",
+                names.join(", ")
+            );
+            invalid("/topic", reason)
+        })?;
+        let topic = self.catalog.topic(topic.as_str())?;
+        Ok((name, parts(&*self.log, &topic, &request.from, &request.to)?))
+    }
+}
+
+impl Jobs {
+    /// What a replay to a subscription would do. Blocks on the disk.
+    ///
+    /// # Errors
+    /// `unknown-subscription`, `invalid-document`, `offset-trimmed`, `offset-past-tail`.
+    pub fn plan_offer(
+        &self,
+        subscription: &str,
+        request: &OfferRequest,
+    ) -> Result<OfferPlan, Problem> {
+        let (_, parts) = self.shared.prepare_offer(subscription, request)?;
+        let parts: Vec<ReplayPart> = parts.iter().map(|part| self.shared.part_of(part)).collect();
+        Ok(OfferPlan {
+            events: parts.iter().map(|part| part.events).sum(),
+            parts,
+        })
+    }
+
+    /// Begins a replay to a subscription. Blocks on the disk.
+    ///
+    /// # Errors
+    /// `unknown-subscription`, `invalid-document`, `offset-trimmed`, `offset-past-tail`,
+    /// `too-many-jobs`.
+    pub fn offer(
+        &self,
+        subscription: &str,
+        request: &OfferRequest,
+        by: String,
+    ) -> Result<Job, Problem> {
+        let (name, parts) = self.shared.prepare_offer(subscription, request)?;
+        let total = parts.iter().map(|part| part.until - part.from).sum();
+        let because = Because {
+            by,
+            reason: request.reason.clone(),
+        };
+        let of = Some(name.to_string());
+        let work = Work::Offer(Offering::new(name, &parts, request));
+        let asked = serde_json::json!(request);
+        self.begin(Kind::ReplaySubscription, of, because, asked, total, work)
     }
 }
 
@@ -103,15 +181,15 @@ pub(super) async fn run(shared: &Shared, entry: &Entry) -> Result<Ended, String>
                 }
             };
             let end = next + count as u64;
-            let events = (next..end).map(|offset| (offset, 0)).collect();
+            let events = (next..end).map(|offset| (offset, 0));
             let offered = shared
                 .offer_again(&work.subscription, &source, events)
                 .await;
-            match offered {
-                Ok(_) => {}
+            let count = match offered {
+                Ok(count) => count,
                 Err(NotTaken::NoLane) => {
                     let detail = format!(
-                        "subscription {} was deleted, or has the topic no more",
+                        "subscription {} was deleted, or reads the topic no more",
                         work.subscription
                     );
                     return Ok(Ended::Failed(detail));
@@ -123,10 +201,10 @@ pub(super) async fn run(shared: &Shared, entry: &Entry) -> Result<Ended, String>
                     continue;
                 }
                 Err(NotTaken::Failed(detail)) => return Err(detail),
-            }
+            };
             pace.took(count);
             entry.goes_on();
-            work.parts[index].next = end;
+            work.parts[index].next = next + count as u64;
             entry.keep(Work::Offer(work.clone()), |progress| {
                 progress.done += count as u64;
                 progress.redriven += count as u64;

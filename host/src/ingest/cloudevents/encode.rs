@@ -14,7 +14,37 @@ use super::media;
 /// Appends one event as a JSON object. `extra` are extensions on top of the event's own, and stand
 /// in place of any that it has by the same name.
 pub fn encode_structured(event: EventRef<'_>, extra: &[(&str, AttributeValue)], out: &mut Vec<u8>) {
-    out.reserve(256 + event.data.len() + event.extensions.len());
+    write_attributes(event, out);
+    write_extensions(event, extra, out);
+    for (name, value) in extra {
+        write_value(name, value, out);
+    }
+    write_data(event, out);
+    out.push(b'}');
+}
+
+/// What the names of the hub's own extensions start with.
+const OWN: &str = "sandbar";
+
+/// Appends one event as a JSON object with members that `own` writes: each after a comma, all with
+/// names that start with `sandbar`. Extensions of the event with such names are left out.
+pub fn encode_within(event: EventRef<'_>, out: &mut Vec<u8>, own: impl FnOnce(&mut Vec<u8>)) {
+    write_attributes(event, out);
+    if event.extensions.contains(OWN) {
+        let extensions = event.extension_map();
+        for (name, value) in extensions.iter().filter(|(name, _)| !name.starts_with(OWN)) {
+            write_value(name, value, out);
+        }
+    } else {
+        write_extensions(event, &[], out);
+    }
+    own(out);
+    write_data(event, out);
+    out.push(b'}');
+}
+
+fn write_attributes(event: EventRef<'_>, out: &mut Vec<u8>) {
+    out.reserve(512 + event.data.len() + event.extensions.len());
     out.extend_from_slice(b"{\"specversion\":\"1.0\"");
     let attributes = [
         ("id", event.id),
@@ -31,12 +61,6 @@ pub fn encode_structured(event: EventRef<'_>, extra: &[(&str, AttributeValue)], 
             write_text(value, out);
         }
     }
-    write_extensions(event, extra, out);
-    for (name, value) in extra {
-        write_value(name, value, out);
-    }
-    write_data(event, out);
-    out.push(b'}');
 }
 
 /// Appends events as a JSON array.

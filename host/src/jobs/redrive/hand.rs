@@ -16,12 +16,23 @@ use crate::{
 /// How long to wait before one that does not take events is asked again, in milliseconds.
 const ASK_AGAIN: u64 = 50;
 
+const FULL: &str = "so many redriven events wait there that it takes no more now";
+
 /// What became of some letters.
+#[derive(Default)]
 struct Handed {
     taken: Vec<Offset>,
-    left_out: Option<(LeftOut, u64)>,
-    /// The job was cancelled before they could be handed on.
+    left_out: Vec<(LeftOut, u64)>,
+    /// The job was cancelled before all could be handed on.
     given_up: bool,
+}
+
+impl Handed {
+    fn leave_out(&mut self, why: LeftOut, count: usize) {
+        if count > 0 {
+            self.left_out.push((why, count as u64));
+        }
+    }
 }
 
 /// Hands on what is in hand, and tells the log. False: the hub stops.
@@ -75,67 +86,66 @@ async fn hand_on(
     number: u64,
     letters: &[Letter],
 ) -> Option<Handed> {
-    loop {
-        let answer = ask(shared, entry, number, letters).await;
-        let (why, wait) = match answer {
-            Ok(gone) => {
-                let gone: HashSet<Offset> = gone.into_iter().collect();
-                let there = letters.iter().filter(|one| !gone.contains(&one.offset));
-                let taken: Vec<Offset> = there.map(|one| one.letter).collect();
-                let missing = (letters.len() - taken.len()) as u64;
-                return Some(Handed {
-                    taken,
-                    left_out: (missing > 0).then_some((LeftOut::Gone, missing)),
-                    given_up: false,
-                });
+    let Some(to) = letters.first().map(|letter| letter.to.clone()) else {
+        return Some(Handed::default());
+    };
+    let mut handed = Handed::default();
+    let mut left = letters;
+    while !left.is_empty() {
+        let (why, wait) = match ask(shared, entry, number, left).await {
+            Ok(Asked { looked_at, gone }) => {
+                let (now, later) = left.split_at(looked_at.min(left.len()));
+                let there = now.iter().filter(|one| !gone.contains(&one.offset));
+                let before = handed.taken.len();
+                handed.taken.extend(there.map(|one| one.letter));
+                let missing = now.len() - (handed.taken.len() - before);
+                handed.leave_out(LeftOut::Gone, missing);
+                left = later;
+                continue;
             }
             Err(NotTaken::NoLane) => {
-                let why = match letters.first().map(|one| &one.to) {
-                    Some(To::Subscription(_)) => LeftOut::SubscriptionGone,
-                    _ => LeftOut::RouteGone,
+                let why = match to {
+                    To::Route(_) => LeftOut::RouteGone,
+                    To::Subscription(_) => LeftOut::SubscriptionGone,
                 };
-                return Some(Handed {
-                    taken: Vec::new(),
-                    left_out: Some((why, letters.len() as u64)),
-                    given_up: false,
-                });
+                handed.leave_out(why, left.len());
+                return Some(handed);
             }
             Err(NotTaken::Stopping) => return None,
-            Err(NotTaken::Full) => (
-                "so many redriven events wait there that it takes no more now".to_owned(),
-                ASK_AGAIN,
-            ),
+            Err(NotTaken::Full) => (FULL.to_owned(), ASK_AGAIN),
             Err(NotTaken::Failed(detail)) => (detail, 10 * ASK_AGAIN),
         };
-        let to = match letters.first().map(|one| &one.to) {
-            Some(To::Subscription(name)) => format!("subscription {name}"),
-            Some(To::Route(name)) => format!("route {name}"),
-            None => String::new(),
+        let to = match &to {
+            To::Route(name) => format!("route {name}"),
+            To::Subscription(name) => format!("subscription {name}"),
         };
         entry.stall(&format!("{to}: {why}"));
         if entry.is_cancelled() {
-            return Some(Handed {
-                taken: Vec::new(),
-                left_out: None,
-                given_up: true,
-            });
+            handed.given_up = true;
+            return Some(handed);
         }
         if !entry.pause(shared, wait).await {
             return None;
         }
     }
+    Some(handed)
 }
 
-/// Those of the letters' events that are gone.
+/// What became of a request.
+struct Asked {
+    /// So many were taken up, from the first on.
+    looked_at: usize,
+    /// Those of the events that are gone.
+    gone: HashSet<Offset>,
+}
+
 async fn ask(
     shared: &Shared,
     entry: &Entry,
     number: u64,
     letters: &[Letter],
-) -> Result<Vec<Offset>, NotTaken> {
-    let Some(Letter { to, source, .. }) = letters.first() else {
-        return Ok(Vec::new());
-    };
+) -> Result<Asked, NotTaken> {
+    let Letter { to, source, .. } = &letters[0];
     match to {
         To::Route(route) => {
             let ticket = Ticket {
@@ -149,15 +159,23 @@ async fn ask(
             });
             let events = events.collect();
             let asked = shared.processor.work_again(route, source, ticket, events);
-            tokio::select! {
+            let taken = tokio::select! {
                 // What became of it is asked again after the next start.
                 () = shared.stop.cancelled() => Err(NotTaken::Stopping),
-                taken = asked => taken.map(|taken| taken.gone),
-            }
+                taken = asked => taken,
+            };
+            Ok(Asked {
+                looked_at: letters.len(),
+                gone: taken?.gone.into_iter().collect(),
+            })
         }
         To::Subscription(name) => {
             let events = letters.iter().map(|one| (one.offset, one.redrives));
-            shared.offer_again(name, source, events.collect()).await
+            let looked_at = shared.offer_again(name, source, events).await?;
+            Ok(Asked {
+                looked_at,
+                gone: HashSet::new(),
+            })
         }
     }
 }

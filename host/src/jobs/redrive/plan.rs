@@ -280,8 +280,8 @@ impl<'a> Judge<'a> {
     fn to(&self, letter: &DeadLetter) -> Option<To> {
         let topic = &letter.origin.topic;
         if let Some(subscription) = &letter.subscription {
-            let (name, reads) = self.shared.subscription(subscription)?;
-            return reads.contains(topic).then_some(To::Subscription(name));
+            let name = self.shared.subscription(subscription, topic);
+            return name.map(To::Subscription);
         }
         let route = letter.route.as_deref()?;
         let (name, from) = self.routes.get_key_value(route)?;

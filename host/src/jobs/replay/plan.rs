@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use sandbar_log::Log;
 use sandbar_types::{Batch, Offset, PartitionId};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -161,16 +160,21 @@ impl Shared {
             let share = u128::from(bounds.bytes) * u128::from(events) / all;
             plan.events += events;
             plan.bytes += u64::try_from(share).unwrap_or(u64::MAX);
-            plan.parts.push(ReplayPart {
-                partition: part.partition.partition,
-                from: part.from,
-                to: part.until,
-                events,
-                first: self.head(&part.partition, part.from),
-                last: self.head(&part.partition, part.until - 1),
-            });
+            plan.parts.push(self.part_of(part));
         }
         Ok(plan)
+    }
+
+    /// A part, for those outside. Blocks on the disk.
+    pub(in crate::jobs) fn part_of(&self, part: &Part) -> ReplayPart {
+        ReplayPart {
+            partition: part.partition.partition,
+            from: part.from,
+            to: part.until,
+            events: part.until - part.from,
+            first: self.head(&part.partition, part.from),
+            last: self.head(&part.partition, part.until - 1),
+        }
     }
 
     fn head(&self, partition: &PartitionId, offset: Offset) -> Option<EventHead> {

@@ -1,0 +1,350 @@
+//! Events as an endless stream to one client, with cursors that settle all up to a place.
+//!
+//! A cursor names the stream and how many events of it it covers. It also says, for a few partitions,
+//! below which offset everything was settled or sent by then: so it is still good when the hub was
+//! started anew and the stream is forgotten.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sandbar_types::Offset;
+use tokio::sync::mpsc;
+
+use super::{Outcome, Subscription, Taken, Token, lane::Lane};
+use crate::problem::{Code, Problem};
+
+/// The most that is taken at once.
+const EVENTS: usize = 256;
+const BYTES: usize = 1024 * 1024;
+/// Cursors tell of so many partitions at most: they come with every event.
+const MOST_MARKS: usize = 16;
+/// So many streams that have ended are remembered, for the cursors of those that come back.
+const MOST_STREAMS: usize = 1000;
+/// How often a stream that waits looks whether its client is there.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// One event on its way to the client of a stream.
+#[derive(Clone, Debug)]
+pub struct Streamed {
+    pub cursor: String,
+    pub r#type: String,
+    /// The CloudEvents JSON format, on one line.
+    pub json: String,
+}
+
+/// The streams of a subscription, those that ended lately included.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    known: Mutex<HashMap<u64, Arc<Mutex<Sent>>>>,
+}
+
+/// What was sent on a stream.
+#[derive(Debug, Default)]
+struct Sent {
+    /// Of the last event.
+    number: u64,
+    /// What is not known to be settled, in the order in which it was sent.
+    unsettled: VecDeque<(u64, Token)>,
+    /// By the tag of a lane: everything below was settled or sent.
+    marks: BTreeMap<u64, Offset>,
+    /// When it ended, as far as it has.
+    ended: Option<u64>,
+}
+
+/// See the head of this module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Cursor {
+    stream: u64,
+    number: u64,
+    marks: BTreeMap<u64, Offset>,
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.trim().split('.');
+        let stream = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let number = parts.next()?.parse().ok()?;
+        let mark = |part: &str| {
+            let (tag, offset) = part.split_once('-')?;
+            Some((u64::from_str_radix(tag, 16).ok()?, offset.parse().ok()?))
+        };
+        Some(Self {
+            stream,
+            number,
+            marks: parts.map(mark).collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:x}.{}", self.stream, self.number)?;
+        for (tag, offset) in &self.marks {
+            write!(f, ".{tag:x}-{offset}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Streams {
+    fn known(&self) -> MutexGuard<'_, HashMap<u64, Arc<Mutex<Sent>>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> (u64, Arc<Mutex<Sent>>) {
+        let mut known = self.known();
+        if known.len() >= MOST_STREAMS {
+            let ended = |sent: &Mutex<Sent>| lock(sent).ended;
+            let oldest = known
+                .iter()
+                .filter_map(|(stream, sent)| Some((ended(sent)?, *stream)))
+                .min();
+            if let Some((_, stream)) = oldest {
+                known.remove(&stream);
+            }
+        }
+        let stream = fastrand::u64(..);
+        let sent = Arc::new(Mutex::new(Sent::default()));
+        known.insert(stream, sent.clone());
+        (stream, sent)
+    }
+
+    fn find(&self, stream: u64) -> Option<Arc<Mutex<Sent>>> {
+        self.known().get(&stream).cloned()
+    }
+}
+
+fn lock(sent: &Mutex<Sent>) -> MutexGuard<'_, Sent> {
+    sent.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends events, forever, until the receiver is dropped or the subscription cannot go on. At most
+/// `window` events are sent and not settled. A receiver that is slow is waited for.
+pub async fn stream(
+    subscription: Arc<Subscription>,
+    window: usize,
+    lease: Duration,
+    sender: mpsc::Sender<Result<Streamed, Problem>>,
+) {
+    let (stream, sent) = subscription.streams.open();
+    let run = run(&subscription, stream, &sent, window, lease, &sender);
+    if let Err(problem) = run.await {
+        let _ = sender.send(Err(problem)).await;
+    }
+    lock(&sent).ended = Some(subscription.shared.clock.now());
+}
+
+async fn run(
+    subscription: &Arc<Subscription>,
+    stream: u64,
+    sent: &Arc<Mutex<Sent>>,
+    window: usize,
+    lease: Duration,
+    sender: &mpsc::Sender<Result<Streamed, Problem>>,
+) -> Result<(), Problem> {
+    loop {
+        let changed = subscription.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        let unsettled = subscription.forget_settled(sent);
+        if unsettled >= window {
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = sender.closed() => return Ok(()),
+                () = subscription.ended.cancelled() => return Err(subscription.unknown()),
+            }
+            continue;
+        }
+        let until = tokio::time::Instant::now() + LOOK_EVERY;
+        tokio::select! {
+            ready = subscription.wait_ready(until) => if !ready { continue },
+            () = sender.closed() => return Ok(()),
+        }
+        let (limit, making) = (EVENTS.min(window - unsettled), sent.clone());
+        let events = subscription
+            .take_with(limit, BYTES, lease, move |taken| {
+                written(&taken, stream, &making)
+            })
+            .await?;
+        for event in events {
+            if sender.send(Ok(event)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The events as they are sent. Each cursor covers all that was sent up to it.
+fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>) -> Vec<Streamed> {
+    let mut sent = lock(sent);
+    let mut leases: HashSet<u64> = HashSet::from([taken.lease]);
+    leases.extend(sent.unsettled.iter().filter_map(|(_, token)| match token {
+        Token::Event { claim, .. } => Some(claim.lease),
+        Token::Lease(_) => None,
+    }));
+    let mut lowest: HashMap<u64, Offset> = HashMap::new();
+    let mut marks = vec![(0, 0); taken.events.len()];
+    // From the last to the first: what comes after an event is not covered by its cursor.
+    for (index, event) in taken.events.iter().enumerate().rev() {
+        if let Token::Event { tag, .. } = event.token {
+            let low = lowest
+                .entry(tag)
+                .or_insert_with(|| event.lane().lock().group.low_without(&leases));
+            marks[index] = (tag, *low);
+            *low = (*low).min(event.offset);
+        }
+    }
+    let mut streamed = Vec::with_capacity(taken.events.len());
+    for (event, (tag, mark)) in taken.events.iter().zip(marks) {
+        sent.number += 1;
+        let number = sent.number;
+        sent.unsettled.push_back((number, event.token));
+        if sent.marks.len() < MOST_MARKS || sent.marks.contains_key(&tag) {
+            sent.marks.insert(tag, mark);
+        }
+        let cursor = Cursor {
+            stream,
+            number,
+            marks: sent.marks.clone(),
+        };
+        let cursor = cursor.to_string();
+        let mut json = Vec::new();
+        event.write_json(&cursor, &mut json);
+        // Outside of strings, where they must be escaped, these are but white space.
+        for byte in &mut json {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+        streamed.push(Streamed {
+            cursor,
+            r#type: event.event().r#type.to_owned(),
+            json: String::from_utf8(json).unwrap_or_default(),
+        });
+    }
+    streamed
+}
+
+impl Subscription {
+    /// Forgets of a stream what is settled or somebody else's by now; how much is left.
+    fn forget_settled(&self, sent: &Mutex<Sent>) -> usize {
+        let lanes = self.lanes();
+        let mut sent = lock(sent);
+        sent.unsettled.retain(|(_, token)| match token {
+            Token::Event { tag, claim } => (lanes.by_tag.get(tag))
+                .is_some_and(|&lane| lanes.all[lane].lock().group.is_out(claim)),
+            Token::Lease(_) => false,
+        });
+        sent.unsettled.len()
+    }
+
+    /// Settles all that a stream sent up to a cursor; how many events. With `taken_up`, the stream's
+    /// client has come back: what it had beyond is handed out again at once.
+    ///
+    /// # Errors
+    /// `malformed-request` when it is no cursor; and as [`Subscription::settle`].
+    pub async fn settle_up_to(
+        self: &Arc<Self>,
+        cursor: &str,
+        taken_up: bool,
+    ) -> Result<usize, Problem> {
+        let parsed = Cursor::parse(cursor).ok_or_else(|| {
+            Problem::new(
+                Code::MalformedRequest,
+                format!("{cursor:?} is no cursor of a stream of this subscription"),
+            )
+        })?;
+        let tokens = match self.streams.find(parsed.stream) {
+            Some(sent) => {
+                let (covered, beyond) = {
+                    let mut sent = lock(&sent);
+                    let covered = sent
+                        .unsettled
+                        .partition_point(|(number, _)| *number <= parsed.number);
+                    let beyond = sent.unsettled.split_off(covered);
+                    let covered = std::mem::take(&mut sent.unsettled);
+                    if !taken_up {
+                        sent.unsettled.clone_from(&beyond);
+                    }
+                    (covered, beyond)
+                };
+                if taken_up {
+                    self.streams.known().remove(&parsed.stream);
+                    self.end_leases(&beyond);
+                }
+                covered.into_iter().map(|(_, token)| token).collect()
+            }
+            None => {
+                let (this, marks) = (self.clone(), parsed.marks);
+                let found = tokio::task::spawn_blocking(move || this.tokens_below(&marks));
+                found.await.map_err(Problem::internal)??
+            }
+        };
+        let outcomes = tokens.into_iter().map(|token| (token, Outcome::Ack));
+        let settled = self.settle(outcomes.collect()).await?;
+        let each = settled.into_iter().map(|one| match one {
+            super::Settled::Acknowledged(events) => events,
+            _ => 0,
+        });
+        Ok(each.sum())
+    }
+
+    fn end_leases(&self, tokens: &VecDeque<(u64, Token)>) {
+        let lanes = self.lanes();
+        let (now, policy) = (self.shared.clock.now(), self.settings().policy);
+        for (_, token) in tokens {
+            if let Token::Event { tag, claim } = token
+                && let Some(&lane) = lanes.by_tag.get(tag)
+            {
+                lanes.all[lane].lock().group.end(claim, now, &policy);
+            }
+        }
+        self.wake();
+    }
+
+    /// Tokens for all events below the marks that are not settled. Reads up to there first. Blocks
+    /// on the disk.
+    fn tokens_below(&self, marks: &BTreeMap<u64, Offset>) -> Result<Vec<Token>, Problem> {
+        let lanes = self.lanes();
+        let settings = self.settings();
+        let mut tokens = Vec::new();
+        for (tag, &mark) in marks {
+            let Some(lane) = lanes.by_tag.get(tag).map(|&lane| &lanes.all[lane]) else {
+                continue;
+            };
+            while lane.lock().group.next() < mark && lane.fill(&self.shared, &settings)? {}
+            tokens.extend(claims_below(lane, *tag, mark));
+        }
+        Ok(tokens)
+    }
+}
+
+fn claims_below(lane: &Lane, tag: u64, mark: Offset) -> Vec<Token> {
+    let claims = lane.lock().group.claims_below(mark);
+    claims
+        .into_iter()
+        .map(|claim| Token::Event { tag, claim })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_survive_their_text() {
+        let cursor = Cursor {
+            stream: u64::MAX,
+            number: 17,
+            marks: [(3, 4), (u64::MAX, 5)].into(),
+        };
+        assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+        for bad in ["", "x.1", "1", "1.", "1.2.", "1.2.3", "1.2.3-", "0:17"] {
+            assert_eq!(Cursor::parse(bad), None, "{bad:?}");
+        }
+    }
+}

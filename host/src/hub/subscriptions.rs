@@ -1,0 +1,106 @@
+//! Subscriptions: defined in the catalog, and at work.
+
+use std::sync::Arc;
+
+use sandbar_types::Name;
+
+use super::Hub;
+use crate::{
+    catalog::{Put, SubscriptionDocument, SubscriptionRecord},
+    deliver::Subscription,
+    problem::{Code, Problem},
+};
+
+impl Hub {
+    /// Makes a subscription or changes one; it is at work, durably, when this returns.
+    ///
+    /// # Errors
+    /// Whatever speaks against the document.
+    pub async fn put_subscription(
+        self: &Arc<Self>,
+        name: String,
+        document: SubscriptionDocument,
+    ) -> Result<(Name, Put), Problem> {
+        let _changing = self.changing_subscriptions.lock().await;
+        self.blocking(move |hub| {
+            let (name, record, put) = hub.catalog.put_subscription(&name, document)?;
+            hub.run_subscription(&name, record)?;
+            Ok((name, put))
+        })
+        .await
+    }
+
+    /// Has a subscription work as its record says. Blocks on the disk.
+    pub(super) fn run_subscription(
+        &self,
+        name: &Name,
+        record: SubscriptionRecord,
+    ) -> Result<(), Problem> {
+        let topics = self.catalog.subscribed(&record.document)?;
+        let subscription = self.subscriptions.apply(name, record, &topics)?;
+        self.drive(&subscription);
+        Ok(())
+    }
+
+    /// Starts, changes or ends what pushes the events of a subscription. Called with every change of
+    /// its record.
+    #[expect(clippy::unused_self, reason = "the driver of webhooks is started here")]
+    fn drive(&self, _subscription: &Arc<Subscription>) {}
+
+    /// The subscription at work.
+    ///
+    /// # Errors
+    /// `unknown-subscription`.
+    pub fn subscription(&self, name: &str) -> Result<Arc<Subscription>, Problem> {
+        let (name, _) = self.catalog.subscription(name)?;
+        self.subscriptions.get(&name).ok_or_else(|| {
+            Problem::new(
+                Code::UnknownSubscription,
+                format!("subscription {name} does not run"),
+            )
+        })
+    }
+
+    /// The subscription, for a client that pulls.
+    ///
+    /// # Errors
+    /// `unknown-subscription`; `pushed-subscription` when the hub sends its events itself.
+    pub fn pulled(&self, name: &str) -> Result<Arc<Subscription>, Problem> {
+        let subscription = self.subscription(name)?;
+        if subscription.settings().record.document.push.is_some() {
+            let detail = format!("the events of subscription {name} are sent to its webhook");
+            return Err(Problem::new(Code::PushedSubscription, detail));
+        }
+        Ok(subscription)
+    }
+
+    /// Changes a subscription's record in the catalog, and has it work so.
+    ///
+    /// # Errors
+    /// `unknown-subscription`.
+    pub async fn change_subscription(
+        self: &Arc<Self>,
+        change: impl FnOnce(&crate::catalog::Catalog) -> Result<(Name, SubscriptionRecord), Problem>
+        + Send
+        + 'static,
+    ) -> Result<(Name, SubscriptionRecord), Problem> {
+        let _changing = self.changing_subscriptions.lock().await;
+        self.blocking(move |hub| {
+            let (name, record) = change(&hub.catalog)?;
+            hub.run_subscription(&name, record.clone())?;
+            Ok((name, record))
+        })
+        .await
+    }
+
+    /// # Errors
+    /// `unknown-subscription`.
+    pub async fn delete_subscription(self: &Arc<Self>, name: String) -> Result<(), Problem> {
+        let _changing = self.changing_subscriptions.lock().await;
+        self.blocking(move |hub| {
+            let (name, _) = hub.catalog.delete_subscription(&name)?;
+            hub.subscriptions.remove(&name)
+        })
+        .await
+    }
+}
