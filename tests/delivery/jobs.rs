@@ -72,3 +72,30 @@ pub async fn read_partitions(hub: &Hub, topic: &str, partitions: u32) -> Vec<Val
     }
     events
 }
+
+/// Pulls until there are so many events; none: what is there now.
+pub async fn pull(hub: &Hub, subscription: &str, count: usize) -> Vec<Value> {
+    let mut events = Vec::new();
+    let begin = std::time::Instant::now();
+    loop {
+        let wait = if count == 0 { 0 } else { 5 };
+        let path = format!("/v1/subscriptions/{subscription}/events?limit=100&wait={wait}");
+        let page = hub.get(&path).await.expect(200);
+        events.extend(page.as_array().expect("a batch").iter().cloned());
+        if events.len() >= count {
+            return events;
+        }
+        assert!(begin.elapsed() < sandbar_tests::WATCHDOG, "only {events:?}");
+    }
+}
+
+/// `ack` or `reject` for these events.
+pub async fn settle(hub: &Hub, subscription: &str, what: &str, events: &[Value]) {
+    let lease = |event: &Value| match what {
+        "ack" => event["sandbarlease"].clone(),
+        _ => json!({"lease": event["sandbarlease"], "reason": "as asked"}),
+    };
+    let leases: Vec<Value> = events.iter().map(lease).collect();
+    let path = format!("/v1/subscriptions/{subscription}/ack");
+    let _ = hub.post(&path, json!({ what: leases })).await.expect(200);
+}

@@ -5,7 +5,7 @@ use std::time::Instant;
 use sandbar_tests::{Hub, assert_problem, event, json_event};
 use serde_json::{Value, json};
 
-use super::jobs::{begin, ended, hub, job_until, numbers, read_partitions, route};
+use super::jobs::{begin, ended, hub, job_until, numbers, pull, read_partitions, route, settle};
 
 const REDRIVE: &str = "/v1/dead-letters/redrive";
 
@@ -529,4 +529,70 @@ async fn the_command_line_lists_shows_and_redrives() {
         );
     }
     assert_eq!(hub.sandbar(&["job", "cancel", id]).code, 1, "it is over");
+}
+
+#[tokio::test]
+async fn a_subscriptions_dead_letters_are_delivered_to_it_again() {
+    let hub = Hub::start().await;
+    hub.topic("in", json!({})).await;
+    for name in ["s", "other"] {
+        let _ = hub
+            .put(
+                &format!("/v1/subscriptions/{name}"),
+                json!({"topics": ["in"]}),
+            )
+            .await
+            .expect(201);
+    }
+    let events: Vec<Value> = (0..4)
+        .map(|n| json_event(&n.to_string(), &format!("k{n}"), json!({"n": n})))
+        .collect();
+    hub.accepted("in", &events).await;
+    let other = pull(&hub, "other", 4).await;
+    settle(&hub, "other", "ack", &other).await;
+    let pulled = pull(&hub, "s", 4).await;
+    settle(&hub, "s", "reject", &pulled[1..3]).await;
+    settle(&hub, "s", "ack", &[pulled[0].clone(), pulled[3].clone()]).await;
+    let letters = hub.dead_letters_until("subscription=s", 2).await;
+    assert_eq!(letters[0]["redrives"], 0);
+    let plan = hub
+        .post(
+            REDRIVE,
+            json!({"select": {"subscription": "s"}, "dry_run": true}),
+        )
+        .await
+        .expect(200);
+    assert_eq!(plan["by_subscription"], json!({"s": 2}), "{plan}");
+
+    let id = begin(&hub, REDRIVE, json!({"select": {"subscription": "s"}})).await;
+    let progress = ended(&hub, &id, "done").await;
+    assert_eq!(progress["redriven"], 2, "{progress}");
+    let waiting = hub.dead_letters("redriven=true").await;
+    assert_eq!(waiting[0]["redriven"]["outcome"], "waiting", "{waiting:?}");
+    let again = pull(&hub, "s", 2).await;
+    assert_eq!(numbers(&again), [1, 2]);
+    settle(&hub, "s", "ack", &again[..1]).await;
+    settle(&hub, "s", "reject", &again[1..]).await;
+    let letters = hub.dead_letters_until("subscription=s", 3).await;
+    assert_eq!(letters[2]["redrives"], 1, "{}", letters[2]);
+    let outcomes: Vec<_> = letters
+        .iter()
+        .map(|one| &one["redriven"]["outcome"])
+        .collect();
+    assert_eq!(
+        outcomes,
+        [&json!("done"), &json!("dead-letter"), &Value::Null]
+    );
+    assert!(
+        pull(&hub, "other", 0).await.is_empty(),
+        "nobody else sees them"
+    );
+
+    let _ = hub.delete("/v1/subscriptions/s").await.expect(204);
+    let id = begin(&hub, REDRIVE, json!({"all": true})).await;
+    let progress = ended(&hub, &id, "done").await;
+    assert_eq!(
+        progress["left_out"],
+        json!({"already-redriven": 2, "subscription-gone": 1})
+    );
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use sandbar_tests::{assert_problem, json_event};
 use serde_json::{Value, json};
 
-use super::jobs::{begin, ended, hub, job_until, numbers, read_partitions, route};
+use super::jobs::{begin, ended, hub, job_until, numbers, pull, read_partitions, route, settle};
 
 /// `count` events over `keys` keys.
 fn events(count: u64, keys: u64) -> Vec<Value> {
@@ -523,4 +523,68 @@ async fn the_command_line_replays() {
             .code,
         4
     );
+}
+
+#[tokio::test]
+async fn a_replay_to_a_subscription_reaches_it_alone() {
+    let hub = hub(1, route("s", json!({}))).await;
+    let filtered = json!({"topics": ["in"], "filters": [{"prefix": {"id": "1"}}]});
+    let _ = hub.put("/v1/subscriptions/s", filtered).await.expect(201);
+    let _ = hub
+        .put("/v1/subscriptions/other", json!({"topics": ["in"]}))
+        .await
+        .expect(201);
+    hub.accepted("in", &events(20, 4)).await;
+    hub.settled("r").await;
+    let first = pull(&hub, "s", 11).await;
+    assert_eq!(numbers(&first), [1, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+    settle(&hub, "s", "ack", &first).await;
+    let all = pull(&hub, "other", 20).await;
+    settle(&hub, "other", "ack", &all).await;
+
+    const REPLAY: &str = "/v1/subscriptions/s/replay";
+    let request =
+        json!({"from": {"offsets": {"0": 5}}, "to": {"offsets": {"0": 15}}, "dry_run": true});
+    let plan = hub.post(REPLAY, request).await.expect(200);
+    assert_eq!(
+        (&plan["events"], &plan["parts"][0]["first"]["id"]),
+        (&json!(10), &json!("5"))
+    );
+    assert!(pull(&hub, "s", 0).await.is_empty(), "nothing has changed");
+    let request = json!({"from": {"offsets": {"0": 5}}, "to": {"offsets": {"0": 15}}});
+    let id = begin(&hub, REPLAY, request).await;
+    let progress = ended(&hub, &id, "done").await;
+    assert_eq!(
+        (&progress["done"], &progress["total"]),
+        (&json!(10), &json!(10))
+    );
+    let mut again = pull(&hub, "s", 5).await;
+    again.sort_by_key(|one| one["data"]["n"].as_u64());
+    assert_eq!(
+        numbers(&again),
+        [10, 11, 12, 13, 14],
+        "what the filters take"
+    );
+    settle(&hub, "s", "ack", &again).await;
+    assert!(pull(&hub, "s", 0).await.is_empty());
+    assert!(pull(&hub, "other", 0).await.is_empty());
+    assert_eq!(hub.stored("out").await, 20, "nothing was written");
+
+    for (request, place) in [
+        (json!({"from": "earliest", "topic": "out"}), "/topic"),
+        (json!({"from": "earliest", "rate": 0}), "/rate"),
+        (json!({"from": {"time": "noon"}}), "/from/time"),
+    ] {
+        let problem = assert_problem(&hub.post(REPLAY, request).await, 422, "invalid-document");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(place),
+            "{problem}"
+        );
+    }
+    let unknown = hub
+        .post("/v1/subscriptions/x/replay", json!({"from": "earliest"}))
+        .await;
+    assert_problem(&unknown, 404, "unknown-subscription");
+    let ran = hub.sandbar(&["replay", "subscription", "s", "--from", "0:10", "--json"]);
+    assert_eq!(ran.json()["progress"]["done"], 10);
 }

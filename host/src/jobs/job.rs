@@ -73,6 +73,7 @@ pub struct Job {
 
 /// How far a job came. All numbers are events; of a redrive, dead letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct Progress {
     /// All that were selected.
     pub total: u64,

@@ -86,3 +86,6 @@ impl Again {
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+mod tests;
