@@ -55,9 +55,11 @@ lint:
 
 bench: guests build
 	cargo bench --workspace --bench log --profile release
+	cargo bench --workspace --bench filter --profile release
 	cargo bench --workspace --bench boundary --profile release
 	target/release/sandbar bench
 	target/release/sandbar bench --concurrency 1 --events 50000
+	target/release/sandbar bench pull
 
 soak: guests build
 	SANDBAR_KILLS=1000 cargo test --release --workspace --test durability kill -- --nocapture

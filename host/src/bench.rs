@@ -7,6 +7,7 @@
 mod floor;
 mod load;
 mod process;
+pub mod pull;
 mod report;
 
 use std::{

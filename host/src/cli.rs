@@ -18,6 +18,7 @@ mod routes;
 mod shadows;
 mod slip;
 mod status;
+mod subscriptions;
 mod table;
 mod tail;
 mod topics;
@@ -82,6 +83,9 @@ enum Command {
     /// Candidates beside what routes run.
     #[command(subcommand)]
     Shadow(shadows::ShadowCommand),
+    /// Consumer groups: what they read, how far they are, and pulling their events.
+    #[command(subcommand)]
+    Subscription(subscriptions::SubscriptionCommand),
     /// Events that could not be processed or delivered.
     #[command(subcommand)]
     DeadLetter(dead_letters::DeadLetterCommand),
@@ -128,6 +132,7 @@ pub fn main(args: Args) -> ExitCode {
         Command::Logs(logs) => logs::run(&client, &logs),
         Command::Route(route) => routes::run(&client, &route),
         Command::Shadow(shadow) => shadows::run(&client, &shadow),
+        Command::Subscription(subscription) => subscriptions::run(&client, &subscription),
         Command::DeadLetter(letter) => dead_letters::run(&client, &letter),
         Command::Replay(replay) => replay::run(&client, &replay),
         Command::Job(job) => jobs::run(&client, &job),

@@ -65,7 +65,10 @@ async fn what_was_rejected_passes_once_the_plugin_is_mended() {
     );
     let status = hub.settled("r").await;
     let mut found = numbers(&hub.read_all("out", 0).await);
-    assert_eq!(found[24..], [0, 5, 10, 15, 20, 25], "in their order");
+    for key in 0..3 {
+        let of_key = found[24..].iter().filter(|n| **n % 3 == key);
+        assert!(of_key.is_sorted(), "in their order: {found:?}");
+    }
     found.sort_unstable();
     assert_eq!(found, (0..30).collect::<Vec<_>>());
     assert_eq!(

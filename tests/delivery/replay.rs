@@ -534,7 +534,7 @@ async fn a_replay_to_a_subscription_reaches_it_alone() {
         .put("/v1/subscriptions/other", json!({"topics": ["in"]}))
         .await
         .expect(201);
-    hub.accepted("in", &events(20, 4)).await;
+    hub.accepted("in", &events(20, 20)).await;
     hub.settled("r").await;
     let first = pull(&hub, "s", 11).await;
     assert_eq!(numbers(&first), [1, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);

@@ -19,11 +19,14 @@ pub struct Compiled {
     filters: Box<[Node]>,
 }
 
+/// Attributes and what each is compared with.
+type Texts = Box<[(Attribute, Box<str>)]>;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Node {
-    Exact(Box<[(Attribute, Box<str>)]>),
-    Prefix(Box<[(Attribute, Box<str>)]>),
-    Suffix(Box<[(Attribute, Box<str>)]>),
+    Exact(Texts),
+    Prefix(Texts),
+    Suffix(Texts),
     All(Box<[Node]>),
     Any(Box<[Node]>),
     Not(Box<Node>),
@@ -171,11 +174,7 @@ impl Compiler {
         None
     }
 
-    fn texts(
-        &mut self,
-        texts: &BTreeMap<String, String>,
-        pointer: &str,
-    ) -> Option<Box<[(Attribute, Box<str>)]>> {
+    fn texts(&mut self, texts: &BTreeMap<String, String>, pointer: &str) -> Option<Texts> {
         if texts.is_empty() {
             self.fault(pointer, "must name at least one attribute");
             return None;

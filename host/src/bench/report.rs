@@ -66,7 +66,8 @@ fn per_event(duration: Duration, events: f64) -> f64 {
     duration.as_secs_f64() * 1e6 / events
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle one.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

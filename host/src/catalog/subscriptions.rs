@@ -2,12 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
 use sandbar_filter::Filter;
 use sandbar_types::{Name, Offset, PartitionId};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, MapAccess, Visitor},
+};
 use utoipa::ToSchema;
 
 use super::{Catalog, PushDocument, Put, State, Topic, invalid, topics, user_name};
@@ -68,7 +72,7 @@ fn thousand() -> u64 {
 
 /// Where to begin: `"earliest"`, `"latest"`, `{"time": "2026-…"}` or
 /// `{"offsets": {"orders/0": 17}}` (partitions that are not named begin at the earliest event).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SubscriptionStart {
     #[default]
@@ -77,6 +81,52 @@ pub enum SubscriptionStart {
     /// RFC 3339, or milliseconds since 1970.
     Time(String),
     Offsets(BTreeMap<String, Offset>),
+}
+
+/// Read by hand: in YAML, what serde derives would want tags where JSON has objects.
+impl<'de> Deserialize<'de> for SubscriptionStart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StartVisitor)
+    }
+}
+
+struct StartVisitor;
+
+impl<'de> Visitor<'de> for StartVisitor {
+    type Value = SubscriptionStart;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#""earliest", "latest", {"time": …} or {"offsets": {…}}"#)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        match text {
+            "earliest" => Ok(SubscriptionStart::Earliest),
+            "latest" => Ok(SubscriptionStart::Latest),
+            other => Err(E::unknown_variant(
+                other,
+                &["earliest", "latest", "time", "offsets"],
+            )),
+        }
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let name: Option<String> = map.next_key()?;
+        let start = match name.as_deref() {
+            Some("time") => SubscriptionStart::Time(map.next_value()?),
+            Some("offsets") => SubscriptionStart::Offsets(map.next_value()?),
+            other => {
+                let other = other.unwrap_or_default();
+                return Err(M::Error::unknown_field(other, &["time", "offsets"]));
+            }
+        };
+        match map.next_key::<String>()? {
+            None => Ok(start),
+            Some(second) => Err(M::Error::custom(format!(
+                "one of time and offsets, and nothing beside it; here is {second:?} too"
+            ))),
+        }
+    }
 }
 
 /// How often and how long the delivery of an event is tried again.

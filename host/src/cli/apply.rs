@@ -1,7 +1,8 @@
 //! `sandbar apply`: brings a hub to what a `sandbar.yaml` says.
 //!
 //! First the whole file is read and checked, then what the hub has is fetched and a plan is made and
-//! shown, then the plan is carried out in the order contracts, plugins, topics, routes. Nothing is
+//! shown, then the plan is carried out in the order contracts, plugins, topics, routes,
+//! subscriptions. Nothing is
 //! ever deleted. Applying twice does nothing the second time.
 
 mod entries;
@@ -85,7 +86,7 @@ fn show(plan: &Plan) {
             Act::Change => '~',
             Act::Keep => '=',
         };
-        say!("{sign} {:<9} {}", item.kind, item.name);
+        say!("{sign} {:<12} {}", item.kind, item.name);
         for change in &item.changes {
             say!("    {change}");
         }

@@ -199,7 +199,10 @@ fn show(report: &sandbar_log::Report) {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    part: Option<BenchPart>,
     /// Events of one round.
     #[arg(long, default_value_t = 200_000)]
     events: usize,
@@ -221,7 +224,57 @@ pub(super) struct BenchArgs {
     folder: PathBuf,
 }
 
+/// A part of the way, for itself.
+#[derive(Debug, Subcommand)]
+enum BenchPart {
+    /// Events of a warm log through a pull subscription, with acknowledgements.
+    Pull(PullBenchArgs),
+}
+
+#[derive(Debug, Args)]
+struct PullBenchArgs {
+    #[arg(long, default_value_t = 500_000)]
+    events: usize,
+    /// Bytes of data of an event.
+    #[arg(long, default_value_t = 256)]
+    bytes: usize,
+    /// Different keys: of each one event is out at a time.
+    #[arg(long, default_value_t = 10_000)]
+    keys: usize,
+    /// Events of one pull.
+    #[arg(long, default_value_t = 1000)]
+    limit: usize,
+    /// Clients that share the subscription.
+    #[arg(long, default_value_t = 4)]
+    clients: usize,
+    #[arg(long, default_value_t = 1)]
+    partitions: u32,
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// A folder on the disk to be measured.
+    #[arg(long, default_value = ".")]
+    folder: PathBuf,
+}
+
+fn bench_pull(args: &PullBenchArgs, json: bool) -> Outcome {
+    let options = bench::pull::Options {
+        events: args.events,
+        bytes: args.bytes,
+        keys: args.keys,
+        limit: args.limit,
+        clients: args.clients,
+        partitions: args.partitions,
+        rounds: args.rounds,
+        folder: args.folder.clone(),
+        json,
+    };
+    bench::pull::run(&options).map_err(Failure::Local)
+}
+
 pub(super) fn bench(args: &BenchArgs, json: bool) -> Outcome {
+    if let Some(BenchPart::Pull(pull)) = &args.part {
+        return bench_pull(pull, json);
+    }
     let options = bench::Options {
         events: args.events,
         batch: args.batch,

@@ -149,7 +149,7 @@ fn read_once(client: &Client, args: &TailArgs) -> Outcome {
 }
 
 /// Prints an event: as it is, or its head and its data for people. False when nobody reads any more.
-fn show(client: &Client, json: &str) -> Result<bool, Failure> {
+pub(super) fn show(client: &Client, json: &str) -> Result<bool, Failure> {
     let line = if client.json {
         json.to_owned()
     } else {

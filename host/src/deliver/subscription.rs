@@ -48,7 +48,7 @@ pub use again::Again;
 pub use chunk::Cache;
 pub use gap::Gap;
 pub use group::{Counts, Policy};
-pub use journal::{Journal, Tails, Written};
+pub use journal::{Author, Journal, Tails, Written};
 pub use lane::Lane;
 pub use positions::{Move, Position, Positions, Reset};
 pub use reset::{ResetTarget, ResetTo, offset_of_start};
@@ -281,6 +281,9 @@ impl Subscription {
         let mut taken = Taken::new(want.lease);
         if settings.record.rests() {
             return Ok(taken);
+        }
+        if let Some(problem) = self.gap_problem(&settings) {
+            return Err(problem);
         }
         let lanes = self.lanes();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);

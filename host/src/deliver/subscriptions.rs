@@ -11,8 +11,8 @@ use sandbar_types::{Name, Offset, PartitionId};
 use tokio_util::sync::CancellationToken;
 
 use super::subscription::{
-    Cache, Journal, Lane, Policy, Position, Positions, Settings, Shared, Subscription, Tails,
-    Written, offset_of_start,
+    Author, Cache, Journal, Lane, Policy, Position, Positions, Settings, Shared, Subscription,
+    Tails, Written, offset_of_start,
 };
 use crate::{
     catalog::{SubscriptionRecord, Topic},
@@ -33,7 +33,7 @@ pub struct Subscriptions {
     shared: Arc<Shared>,
     running: RwLock<BTreeMap<Name, Arc<Subscription>>>,
     /// What the log says was settled since the last checkpoints; for those that are still to start.
-    written: Mutex<HashMap<String, Written>>,
+    written: Mutex<HashMap<Author, Written>>,
 }
 
 impl Subscriptions {
@@ -179,9 +179,9 @@ impl Subscriptions {
         position: &Position,
         policy: &Policy,
     ) -> Arc<Lane> {
-        let producer = Lane::producer_of(name, &partition);
+        let author = Lane::author_of(name, position.id, &partition);
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = written.remove(&producer);
+        let written = written.remove(&author);
         let now = self.shared.clock.now();
         let lane = Lane::recovered(name, partition, position, written.as_ref(), policy, now);
         let bounds = self.shared.log.bounds(&lane.partition).unwrap_or_default();

@@ -249,10 +249,12 @@ impl Turn {
     /// The first events of lines, as many as go into one call.
     fn read_lines(&mut self, keys: &[String]) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
         let lines = keys.iter().filter_map(|key| self.lane.lines.get(key));
-        let wanted: Vec<Offset> = lines
+        let mut wanted: Vec<Offset> = lines
             .flat_map(|line| line.offsets.iter().copied())
             .take(self.most_events().0)
             .collect();
+        // Neighbours lie in one frame; the order of a key is that of the offsets.
+        wanted.sort_unstable();
         let mut offsets = Vec::with_capacity(wanted.len());
         let mut builder = BatchBuilder::new();
         let mut last: Option<(Offset, Batch)> = None;

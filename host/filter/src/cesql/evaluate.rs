@@ -6,7 +6,7 @@ use super::{
     error::{Calculated, Calculation, EvaluationError},
     functions::{Function, Joined, Said, cast_boolean, cast_integer},
 };
-use crate::{Attributes, Type, Value};
+use crate::{Attribute, Attributes, Type, Value};
 
 /// What an expression says of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,26 +32,42 @@ pub(super) fn takes<E: Attributes + ?Sized>(expr: &Expr, event: &E) -> bool {
     matches!(run(expr, event), Ok(Value::Boolean(true)))
 }
 
-/// The value of an operand. Where it failed, its own value is of no matter any more.
+/// The value of an operand. Where it failed, its own value is of no matter any more. Most operands
+/// are leaves, which are read here without a call.
 #[inline]
 fn operand<'a, E: Attributes + ?Sized>(
     expr: &'a Expr,
     event: &'a E,
 ) -> Result<Value<'a>, EvaluationError<'a>> {
-    run(expr, event).map_err(|(error, _)| error)
+    match expr {
+        Expr::Literal(value) => Ok(borrowed(value)),
+        Expr::Attribute(attribute) => read(attribute, event),
+        expr => run(expr, event).map_err(|(error, _)| error),
+    }
+}
+
+#[inline]
+fn borrowed<'a>(value: &'a Value<'static>) -> Value<'a> {
+    match value {
+        Value::String(text) => Value::text(text),
+        Value::Integer(value) => Value::Integer(*value),
+        Value::Boolean(value) => Value::Boolean(*value),
+    }
+}
+
+#[inline]
+fn read<'a, E: Attributes + ?Sized>(
+    attribute: &'a Attribute,
+    event: &'a E,
+) -> Result<Value<'a>, EvaluationError<'a>> {
+    let missing = || EvaluationError::MissingAttribute(attribute.name());
+    event.get(attribute).ok_or_else(missing)
 }
 
 fn run<'a, E: Attributes + ?Sized>(expr: &'a Expr, event: &'a E) -> Said<'a> {
     Ok(match expr {
-        Expr::Literal(value) => match value {
-            Value::String(text) => Value::text(text),
-            Value::Integer(value) => Value::Integer(*value),
-            Value::Boolean(value) => Value::Boolean(*value),
-        },
-        Expr::Attribute(attribute) => match event.get(attribute) {
-            Some(value) => value,
-            None => return Err(EvaluationError::MissingAttribute(attribute.name()).into()),
-        },
+        Expr::Literal(value) => borrowed(value),
+        Expr::Attribute(attribute) => read(attribute, event)?,
         Expr::Exists(attribute) => {
             Value::Boolean(attribute.is_required() || event.get(attribute).is_some())
         }
@@ -178,6 +194,7 @@ fn is_in<'a, E: Attributes + ?Sized>(
     Ok(false)
 }
 
+#[inline(never)]
 fn call<'a, E: Attributes + ?Sized>(
     function: Function,
     arguments: &'a [Expr],

@@ -95,7 +95,7 @@ impl Segment {
                 holes
                     .iter()
                     .all(|hole| fits(*hole, chars.next()))
-                    .then(|| chars.as_str())
+                    .then_some(chars.as_str())
             }
         }
     }
@@ -110,7 +110,7 @@ impl Segment {
                     .iter()
                     .rev()
                     .all(|hole| fits(*hole, chars.next_back()))
-                    .then(|| chars.as_str())
+                    .then_some(chars.as_str())
             }
         }
     }

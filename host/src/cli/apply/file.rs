@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::entries::Entries;
 use crate::{
-    catalog::{RouteDocument, TopicDocument},
+    catalog::{RouteDocument, SubscriptionDocument, TopicDocument},
     cli::{
         client::{Failure, read_json},
         slip::meant,
@@ -25,6 +25,7 @@ pub(super) struct Wanted {
     pub plugins: BTreeMap<String, PluginFile>,
     pub topics: BTreeMap<String, TopicDocument>,
     pub routes: BTreeMap<String, RouteDocument>,
+    pub subscriptions: BTreeMap<String, SubscriptionDocument>,
     place: Place,
 }
 
@@ -52,6 +53,8 @@ struct Document {
     topics: Entries<TopicDocument>,
     #[serde(default)]
     routes: Entries<RouteDocument>,
+    #[serde(default)]
+    subscriptions: Entries<SubscriptionDocument>,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +99,7 @@ pub(super) fn read(path: &Path) -> Result<Wanted, Failure> {
     let mut wanted = Wanted {
         topics: document.topics.0,
         routes: document.routes.0,
+        subscriptions: document.subscriptions.0,
         place,
         ..Wanted::default()
     };

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{file::Wanted, references, version::Version};
 use crate::{
-    catalog::{RouteDocument, TopicDocument},
+    catalog::{RouteDocument, SubscriptionDocument, TopicDocument},
     cli::{
         client::{Client, Failure, path},
         plugin,
@@ -68,6 +68,9 @@ pub(super) fn make(client: &Client, wanted: &Wanted) -> Result<Plan, Failure> {
     }
     for (name, document) in &wanted.routes {
         items.push(route(client, name, document)?);
+    }
+    for (name, document) in &wanted.subscriptions {
+        items.push(subscription(client, name, document)?);
     }
     Ok(Plan { items })
 }
@@ -189,6 +192,23 @@ fn route(client: &Client, name: &str, document: &RouteDocument) -> Result<Item, 
     })
 }
 
+fn subscription(
+    client: &Client,
+    name: &str,
+    document: &SubscriptionDocument,
+) -> Result<Item, Failure> {
+    let path = path(&["subscriptions", name])?;
+    let (act, changes) = compare(client.find(&path)?, document)?;
+    let document = serde_json::to_value(document).map_err(Failure::local)?;
+    Ok(Item {
+        kind: "subscription",
+        name: name.to_owned(),
+        act,
+        changes,
+        call: Call::Put { path, document },
+    })
+}
+
 /// Compares what the hub answers with a document of which it is a part, defaults filled in on both
 /// sides.
 fn compare<T: Serialize + DeserializeOwned>(
@@ -200,7 +220,7 @@ fn compare<T: Serialize + DeserializeOwned>(
     };
     let wanted = serde_json::to_value(wanted).map_err(Failure::local)?;
     let mut kept = found.as_object().cloned().unwrap_or_default();
-    for extra in ["name", "state", "status", "paused"] {
+    for extra in ["name", "state", "status", "paused", "disabled", "made"] {
         kept.remove(extra);
     }
     let found: T = serde_json::from_value(Value::Object(kept)).map_err(Failure::local)?;

@@ -59,7 +59,7 @@ impl Subscription {
                 if replayed && !settings.takes(chunk.batch(), chunk.index(again.offset)) {
                     continue;
                 }
-                let key = key_of(chunk.event(again.offset));
+                let key = key_of(&chunk, again.offset);
                 inner.group.offer_again(again.offset, key, again.redrives);
             }
         }
@@ -107,7 +107,7 @@ impl Subscription {
                 continue;
             }
             let number = Lane::begun(&mut lane.lock(), self.shared.journal.tails());
-            let frame = (lane.producer.clone(), held.clone());
+            let frame = (lane.author(), held.clone());
             let written = self.shared.journal.settle(vec![frame]).await;
             let mut inner = lane.lock();
             if written.is_ok() {

@@ -49,10 +49,9 @@ impl Subscription {
                 Lane::begun(&mut lane.lock(), tails)
             };
             let written = if is_letter {
-                let producer = lane.producer.clone();
                 self.shared
                     .journal
-                    .settle(vec![(producer, offsets.clone())])
+                    .settle(vec![(lane.author(), offsets.clone())])
                     .await
             } else {
                 self.write_letters(lane, dying, holds).await
@@ -112,9 +111,6 @@ impl Subscription {
             each.collect::<Result<Vec<_>, Problem>>()
         });
         let letters = letters.await.map_err(Problem::internal)??;
-        self.shared
-            .journal
-            .bury(lane.producer.clone(), &letters)
-            .await
+        self.shared.journal.bury(lane.author(), &letters).await
     }
 }

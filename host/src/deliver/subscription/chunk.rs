@@ -2,6 +2,7 @@
 //! the last ones that all subscriptions share. Payloads are kept nowhere else.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -18,6 +19,12 @@ const CHUNK_EVENTS: usize = 4096;
 /// What the cache keeps at most; one chunk more may be kept, however large.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 const CACHE_CHUNKS: usize = 128;
+
+/// Columns of a batch, in the order of `COLUMN_NAMES`.
+const ID: usize = 0;
+const SUBJECT: usize = 3;
+const EXTENSIONS: usize = 7;
+const DATA: usize = 8;
 
 /// Events of a partition without a gap between them.
 #[derive(Debug)]
@@ -48,6 +55,27 @@ impl Chunk {
     #[must_use]
     pub fn event(&self, offset: Offset) -> EventRef<'_> {
         self.batch.get(self.index(offset))
+    }
+
+    /// The bytes of the event's data.
+    #[must_use]
+    pub fn data_length(&self, offset: Offset) -> usize {
+        self.batch.columns()[DATA].get(self.index(offset)).len()
+    }
+
+    /// What order is kept by: see [`EventRef::key`]. Reads the columns that it needs.
+    #[must_use]
+    pub fn key(&self, offset: Offset) -> Cow<'_, [u8]> {
+        let index = self.index(offset);
+        let columns = self.batch.columns();
+        if !columns[EXTENSIONS].get(index).is_empty() {
+            let key = self.batch.get(index).key().into_owned();
+            return Cow::Owned(key.into_bytes());
+        }
+        match columns[SUBJECT].get(index) {
+            [] => Cow::Borrowed(columns[ID].get(index)),
+            subject => Cow::Borrowed(subject),
+        }
     }
 
     #[must_use]

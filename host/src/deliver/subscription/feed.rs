@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use sandbar_types::{EventRef, Offset};
+use sandbar_types::Offset;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
@@ -110,13 +110,13 @@ fn look_at(chunk: &Chunk, from: Offset, room: usize, settings: &Settings) -> Vec
             break;
         }
         taken += 1;
-        seen.push(Some(key_of(chunk.event(offset))));
+        seen.push(Some(key_of(chunk, offset)));
     }
     seen
 }
 
 /// The hashed key.
 #[must_use]
-pub(super) fn key_of(event: EventRef<'_>) -> Key {
-    xxh3_128(event.key().as_bytes())
+pub(super) fn key_of(chunk: &Chunk, offset: Offset) -> Key {
+    xxh3_128(&chunk.key(offset))
 }

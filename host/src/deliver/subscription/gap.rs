@@ -136,10 +136,8 @@ impl Subscription {
                 let letter = this.letter_of(lane, &gap);
                 // Its origin is no event of this producer that is settled: index 0 of an offset that
                 // is gone, which recovery takes for what it is.
-                this.shared
-                    .journal
-                    .bury(lane.producer.clone(), &[letter])
-                    .await?;
+                this.shared.journal.bury(lane.author(), &[letter]).await?;
+                lane.lock().group.counts_mut().dead_letters += 1;
                 this.accept(lane, &gap).await?;
             }
             Ok(())

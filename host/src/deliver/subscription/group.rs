@@ -136,6 +136,8 @@ pub struct Group {
     settled_ahead: Ranges,
     /// Held before a restart, not read again yet.
     held_ahead: BTreeSet<Offset>,
+    /// Not read again yet, and a settlement is on its way.
+    settling_ahead: HashSet<Offset, Spread>,
     out: usize,
     counts: Counts,
 }
@@ -158,7 +160,9 @@ impl Group {
     /// Everything below is settled.
     #[must_use]
     pub fn low(&self) -> Offset {
-        self.slots.keys().copied().min().unwrap_or(self.next)
+        // After a restart there may be slots above what is still to be read again.
+        let lowest = self.slots.keys().copied().min();
+        lowest.map_or(self.next, |lowest| lowest.min(self.next))
     }
 
     /// How many events were read and are not settled.
@@ -182,7 +186,7 @@ impl Group {
     /// How many keys wait for an event that was given up.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.held.len()
+        self.held.len() + self.held_ahead.len()
     }
 
     #[must_use]
@@ -198,7 +202,7 @@ impl Group {
     /// How many more events may be read.
     #[must_use]
     pub fn room(&self, policy: &Policy) -> usize {
-        if self.held.len() >= policy.max_held_keys {
+        if self.held() >= policy.max_held_keys {
             return 0;
         }
         policy.max_waiting.saturating_sub(self.slots.len())
@@ -219,7 +223,9 @@ impl Group {
         }
         self.counts.offered += 1;
         let held = self.held_ahead.remove(&offset);
-        self.insert(offset, Slot::new(key), true);
+        let mut slot = Slot::new(key);
+        slot.settling = self.settling_ahead.remove(&offset);
+        self.insert(offset, slot, true);
         if held {
             self.hold(offset);
         }
@@ -245,6 +251,8 @@ impl Group {
     pub fn jump(&mut self, next: Offset) {
         self.next = self.next.max(next);
         self.settled_ahead.forget_below(self.next);
+        let next = self.next;
+        self.settling_ahead.retain(|&offset| offset >= next);
     }
 
     /// Where reading goes on, past what is settled already.
@@ -449,12 +457,15 @@ impl Group {
     pub fn begin(&mut self, offset: Offset) {
         if let Some(slot) = self.slots.get_mut(&offset) {
             slot.settling = true;
+        } else if offset >= self.next {
+            self.settling_ahead.insert(offset);
         }
     }
 
     /// The settlement came to nothing: all is as before, but for time.
     pub fn revert(&mut self, offset: Offset, now: u64, policy: &Policy) {
         let Some(slot) = self.slots.get_mut(&offset) else {
+            self.settling_ahead.remove(&offset);
             return;
         };
         if !std::mem::take(&mut slot.settling) {
@@ -492,15 +503,21 @@ impl Group {
 
     /// The dead letter of the event is durable.
     pub fn buried(&mut self, offset: Offset, hold: bool) {
-        self.counts.dead_letters += 1;
-        if hold && self.slots.contains_key(&offset) {
-            self.hold(offset);
-        } else if hold {
-            if offset >= self.next && !self.settled_ahead.contains(offset) {
-                self.held_ahead.insert(offset);
+        if !hold {
+            if self.settle(offset) {
+                self.counts.dead += 1;
+                self.counts.dead_letters += 1;
             }
-        } else if self.settle(offset) {
-            self.counts.dead += 1;
+        } else if self.slots.contains_key(&offset) {
+            if !self.held.contains(&offset) {
+                self.counts.dead_letters += 1;
+                self.hold(offset);
+            }
+        } else if offset >= self.next
+            && !self.settled_ahead.contains(offset)
+            && self.held_ahead.insert(offset)
+        {
+            self.counts.dead_letters += 1;
         }
     }
 
@@ -529,6 +546,7 @@ impl Group {
             }
             self.settled_ahead.insert(offset, offset + 1);
             self.held_ahead.remove(&offset);
+            self.settling_ahead.remove(&offset);
             self.counts.offered += 1;
             return true;
         }
@@ -832,7 +850,8 @@ impl Group {
     /// The events that hold their keys, in order.
     #[must_use]
     pub fn held_offsets(&self) -> Vec<Offset> {
-        let mut offsets: Vec<_> = self.held.iter().copied().collect();
+        let held = self.held.iter().chain(&self.held_ahead);
+        let mut offsets: Vec<_> = held.copied().collect();
         offsets.sort_unstable();
         offsets
     }
@@ -912,7 +931,8 @@ impl Group {
             slot.again
                 || !matches!(slot.state, State::Leased { lease, .. } if leases.contains(&lease))
         });
-        others.map(|(&offset, _)| offset).min().unwrap_or(self.next)
+        let lowest = others.map(|(&offset, _)| offset).min();
+        lowest.map_or(self.next, |lowest| lowest.min(self.next))
     }
 }
 

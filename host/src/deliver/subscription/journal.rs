@@ -40,6 +40,36 @@ impl Tails {
     }
 }
 
+/// Who settles.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Author {
+    /// `subscription/<name>/<topic>/<partition>`.
+    pub producer: String,
+    /// The id of the subscription, as `made_by`: one of the same name that was deleted is another.
+    pub id: u64,
+}
+
+impl Author {
+    fn provenance(self, origins: Vec<(Offset, u32)>) -> Provenance {
+        Provenance {
+            producer: self.producer,
+            made_by: format!("{:x}", self.id),
+            origins,
+        }
+    }
+
+    fn of(provenance: &Provenance) -> Option<Self> {
+        provenance
+            .producer
+            .starts_with("subscription/")
+            .then_some(())?;
+        Some(Self {
+            producer: provenance.producer.clone(),
+            id: u64::from_str_radix(&provenance.made_by, 16).ok()?,
+        })
+    }
+}
+
 /// The two partitions.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -102,19 +132,17 @@ impl Journal {
     ///
     /// # Errors
     /// `storage-full`, `log-stopped`, `stopping`; nothing is settled then.
-    pub async fn settle(&self, settled: Vec<(String, Vec<Offset>)>) -> Result<(), Problem> {
+    pub async fn settle(&self, settled: Vec<(Author, Vec<Offset>)>) -> Result<(), Problem> {
         let frames = settled
             .into_iter()
             .filter(|(_, offsets)| !offsets.is_empty());
-        let frames = frames.map(|(producer, offsets)| Append {
+        let frames = frames.map(|(author, offsets)| Append {
             partition: self.settled.clone(),
             count: u32::try_from(offsets.len()).unwrap_or(u32::MAX),
             body: Bytes::new(),
-            provenance: Some(Provenance {
-                producer,
-                made_by: String::new(),
-                origins: offsets.into_iter().map(|offset| (offset, 0)).collect(),
-            }),
+            provenance: Some(
+                author.provenance(offsets.into_iter().map(|offset| (offset, 0)).collect()),
+            ),
             durability: Durability::Sync,
         });
         self.append(frames.collect()).await
@@ -124,7 +152,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::settle`].
-    pub async fn bury(&self, producer: String, letters: &[Letter]) -> Result<(), Problem> {
+    pub async fn bury(&self, author: Author, letters: &[Letter]) -> Result<(), Problem> {
         let mut batch = BatchBuilder::new();
         for letter in letters {
             batch.push_event(&letter.event);
@@ -135,11 +163,7 @@ impl Journal {
         let frame = Append {
             partition: self.dead_letters.clone(),
             count: u32::try_from(letters.len()).unwrap_or(u32::MAX),
-            provenance: Some(Provenance {
-                producer,
-                made_by: String::new(),
-                origins: origins.collect(),
-            }),
+            provenance: Some(author.provenance(origins.collect())),
             body: Bytes::from(batch.finish().encode()),
             durability: Durability::Sync,
         };
@@ -159,12 +183,12 @@ impl Journal {
         }
     }
 
-    /// All that producers whose names start with `subscription/` wrote since. Blocks on the disk.
+    /// All that subscriptions wrote since. Blocks on the disk.
     ///
     /// # Errors
     /// When the log cannot be read, in words.
-    pub fn written_since(&self, tails: Tails) -> Result<HashMap<String, Written>, String> {
-        let mut written: HashMap<String, Written> = HashMap::new();
+    pub fn written_since(&self, tails: Tails) -> Result<HashMap<Author, Written>, String> {
+        let mut written: HashMap<Author, Written> = HashMap::new();
         for (partition, tail, dead) in [
             (&self.dead_letters, tails.dead, true),
             (&self.settled, tails.settled, false),
@@ -186,14 +210,13 @@ impl Journal {
                     let Some(provenance) = head.provenance else {
                         continue;
                     };
-                    if provenance.producer.starts_with("subscription/") {
+                    if let Some(author) = Author::of(&provenance) {
                         let entry = Entry {
                             dead,
                             at: head.base,
                             origins: provenance.origins,
                         };
-                        let known = written.entry(provenance.producer).or_default();
-                        known.entries.push(entry);
+                        written.entry(author).or_default().entries.push(entry);
                     }
                 }
             }

@@ -16,7 +16,7 @@ use tokio::sync::RwLock;
 use super::{
     Shared,
     group::{Group, Handed, Policy},
-    journal::{Entry, Tails, Written},
+    journal::{Author, Entry, Tails, Written},
     positions::Position,
     token::Token,
 };
@@ -26,8 +26,6 @@ use crate::problem::Problem;
 #[derive(Debug)]
 pub struct Lane {
     pub partition: PartitionId,
-    /// `subscription/<name>/<topic>/<partition>`: the producer in the provenance of settlements.
-    pub producer: String,
     name: Name,
     /// Of the subscription.
     id: u64,
@@ -92,7 +90,6 @@ impl Lane {
             group,
         };
         Self {
-            producer: Self::producer_of(name, &partition),
             name: name.clone(),
             id,
             partition,
@@ -105,10 +102,17 @@ impl Lane {
         }
     }
 
-    /// See [`Lane::producer`].
+    /// Who settles what was handed out of a partition.
     #[must_use]
-    pub fn producer_of(name: &Name, partition: &PartitionId) -> String {
-        format!("subscription/{name}/{partition}")
+    pub fn author_of(name: &Name, id: u64, partition: &PartitionId) -> Author {
+        Author {
+            producer: format!("subscription/{name}/{partition}"),
+            id,
+        }
+    }
+
+    pub(super) fn author(&self) -> Author {
+        Self::author_of(&self.name, self.id, &self.partition)
     }
 
     /// A lane that begins at `next`.

@@ -153,7 +153,7 @@ impl Subscription {
     ) -> Result<(), Problem> {
         let frames = shares.iter().map(|share| {
             let offsets = share.acknowledged.iter().map(|(_, offset)| *offset);
-            (share.lane.producer.clone(), offsets.collect())
+            (share.lane.author(), offsets.collect())
         });
         let written = self.shared.journal.settle(frames.collect()).await;
         let now = self.shared.clock.now();

@@ -139,9 +139,10 @@ impl Subscription {
     fn lane_status(&self, lane: &Lane) -> LaneStatus {
         let bounds = lane.bounds(&self.shared);
         let (mut status, low) = {
-            let inner = lane.lock();
+            let mut inner = lane.lock();
+            inner.group.skip_settled();
             let group = &inner.group;
-            let unread = bounds.tail.saturating_sub(group.next());
+            let unread = group.unread_below(bounds.tail);
             let mut held_offsets = group.held_offsets();
             held_offsets.truncate(100);
             let low = group.low();

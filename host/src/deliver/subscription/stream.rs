@@ -12,8 +12,9 @@ use std::{
 
 use sandbar_types::Offset;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Subscription, Taken, Token, lane::Lane};
+use super::{Outcome, Subscription, Taken, Token, group::Claim, lane::Lane};
 use crate::problem::{Code, Problem};
 
 /// The most that is taken at once.
@@ -44,14 +45,20 @@ pub(super) struct Streams {
 /// What was sent on a stream.
 #[derive(Debug, Default)]
 struct Sent {
-    /// Of the last event.
+    /// Of the last event taken.
     number: u64,
+    /// Of the last event that went on its way.
+    sent: u64,
     /// What is not known to be settled, in the order in which it was sent.
     unsettled: VecDeque<(u64, Token)>,
     /// By the tag of a lane: everything below was settled or sent.
     marks: BTreeMap<u64, Offset>,
     /// When it ended, as far as it has.
     ended: Option<u64>,
+    /// Cancelled when its client has come back on another connection: this one sends no more.
+    taken_up: CancellationToken,
+    /// Cancelled when it has ended.
+    done: CancellationToken,
 }
 
 /// See the head of this module.
@@ -130,11 +137,21 @@ pub async fn stream(
     sender: mpsc::Sender<Result<Streamed, Problem>>,
 ) {
     let (stream, sent) = subscription.streams.open();
+    let (taken_up, done) = {
+        let sent = lock(&sent);
+        (sent.taken_up.clone(), sent.done.clone())
+    };
     let run = run(&subscription, stream, &sent, window, lease, &sender);
-    if let Err(problem) = run.await {
+    let outcome = tokio::select! {
+        outcome = run => outcome,
+        () = taken_up.cancelled() => Ok(()),
+    };
+    subscription.give_back_unsent(&sent);
+    lock(&sent).ended = Some(subscription.shared.clock.now());
+    done.cancel();
+    if let Err(problem) = outcome {
         let _ = sender.send(Err(problem)).await;
     }
-    lock(&sent).ended = Some(subscription.shared.clock.now());
 }
 
 async fn run(
@@ -170,16 +187,17 @@ async fn run(
                 written(&taken, stream, &making)
             })
             .await?;
-        for event in events {
+        for (number, event) in events {
             if sender.send(Ok(event)).await.is_err() {
                 return Ok(());
             }
+            lock(sent).sent = number;
         }
     }
 }
 
 /// The events as they are sent. Each cursor covers all that was sent up to it.
-fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>) -> Vec<Streamed> {
+fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>) -> Vec<(u64, Streamed)> {
     let mut sent = lock(sent);
     let mut leases: HashSet<u64> = HashSet::from([taken.lease]);
     leases.extend(sent.unsettled.iter().filter_map(|(_, token)| match token {
@@ -220,11 +238,12 @@ fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>) -> Vec<Streamed> {
                 *byte = b' ';
             }
         }
-        streamed.push(Streamed {
+        let event = Streamed {
             cursor,
             r#type: event.event().r#type.to_owned(),
             json: String::from_utf8(json).unwrap_or_default(),
-        });
+        };
+        streamed.push((number, event));
     }
     streamed
 }
@@ -260,6 +279,16 @@ impl Subscription {
         })?;
         let tokens = match self.streams.find(parsed.stream) {
             Some(sent) => {
+                if taken_up {
+                    // It may not have noticed yet that its client is gone, and must not take what
+                    // is given back here.
+                    let (taken_up, done) = {
+                        let sent = lock(&sent);
+                        (sent.taken_up.clone(), sent.done.clone())
+                    };
+                    taken_up.cancel();
+                    done.cancelled().await;
+                }
                 let (covered, beyond) = {
                     let mut sent = lock(&sent);
                     let covered = sent
@@ -291,6 +320,31 @@ impl Subscription {
             _ => 0,
         });
         Ok(each.sum())
+    }
+
+    /// Gives back what a stream took and did not send.
+    fn give_back_unsent(&self, sent: &Mutex<Sent>) {
+        let unsent = {
+            let mut sent = lock(sent);
+            let last = sent.sent;
+            let first = sent
+                .unsettled
+                .partition_point(|(number, _)| *number <= last);
+            sent.unsettled.split_off(first)
+        };
+        let claims: Vec<_> = (unsent.iter())
+            .filter_map(|(_, token)| self.claim_of(token))
+            .collect();
+        self.give_back(&claims);
+    }
+
+    fn claim_of(&self, token: &Token) -> Option<(Arc<Lane>, Claim)> {
+        let Token::Event { tag, claim } = token else {
+            return None;
+        };
+        let lanes = self.lanes();
+        let lane = lanes.by_tag.get(tag)?;
+        Some((lanes.all[*lane].clone(), *claim))
     }
 
     fn end_leases(&self, tokens: &VecDeque<(u64, Token)>) {

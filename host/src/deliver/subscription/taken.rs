@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{ingest::cloudevents, problem::Problem};
 
+/// About so many bytes an event has besides its data.
+const ATTRIBUTES: usize = 512;
+
 /// Events handed out in one call.
 #[derive(Debug)]
 pub struct Taken {
@@ -77,8 +80,7 @@ impl Taken {
                     Ok(_) => Ok(()),
                 };
             };
-            let event = chunk.event(one.offset);
-            self.bytes += 400 + event.data.len() + event.extensions.len();
+            self.bytes += ATTRIBUTES + chunk.data_length(one.offset);
             self.events.push(TakenEvent {
                 lane: lane.clone(),
                 chunk: chunk.clone(),

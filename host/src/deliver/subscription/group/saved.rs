@@ -67,6 +67,9 @@ pub struct Saved {
     /// What at or above `next` is not to be read again: from, and the offset behind.
     pub settled: Vec<(Offset, Offset)>,
     pub slots: Vec<SavedSlot>,
+    /// What is read again and holds its key then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Offset>,
     pub counts: Counts,
 }
 
@@ -153,12 +156,6 @@ impl Group {
                 plain.push(offset);
             }
         }
-        plain.extend(
-            self.held_ahead
-                .iter()
-                .copied()
-                .filter(|&one| one < self.next),
-        );
         plain.sort_unstable();
         slots.sort_unstable_by_key(|slot| slot.offset);
         let next = plain.first().copied().unwrap_or(self.next);
@@ -176,6 +173,7 @@ impl Group {
             next,
             settled: settled.runs().collect(),
             slots,
+            held: self.held_ahead.iter().copied().collect(),
             counts: self.counts.clone(),
         }
     }
@@ -189,6 +187,7 @@ impl Group {
         // What is read again is counted again.
         group.counts.offered = group.counts.settled() + saved.slots.len() as u64;
         group.settled_ahead = saved.settled.iter().copied().collect();
+        group.held_ahead = saved.held.iter().copied().collect();
         // Heads that wait for something come first: nothing stood before them.
         let waits = |slot: &SavedSlot| slot.held || slot.dying.is_some() || slot.due.is_some();
         let (first, second): (Vec<_>, Vec<_>) = saved.slots.iter().partition(|slot| waits(slot));

@@ -1,0 +1,381 @@
+//! `sandbar bench pull`: events of a warm log through a pull subscription, with acknowledgements,
+//! against a floor in the same run: a scan of the same log, and as many bytes over HTTP.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body, extract::State, routing::get};
+use bytes::Bytes;
+use sandbar_log::{Append, Disk, Durability, Embedded, Log};
+use sandbar_types::{BatchBuilder, Event, Name, PartitionId};
+use serde_json::{Value, json};
+
+use super::{process, report::median};
+
+const TOPIC: &str = "bench.pull";
+/// Events of a publish, and of a frame.
+const BATCH: usize = 1000;
+/// What the floor reads at once, in bytes.
+const SCAN: usize = 512 * 1024;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub events: usize,
+    /// Bytes of data of an event.
+    pub bytes: usize,
+    /// Different keys.
+    pub keys: usize,
+    /// Events of one pull.
+    pub limit: usize,
+    /// Clients at a time.
+    pub clients: usize,
+    pub partitions: u32,
+    pub rounds: usize,
+    /// On the disk to be measured.
+    pub folder: PathBuf,
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    hub: Duration,
+    floor: Duration,
+    cpu_seconds: f64,
+}
+
+/// Runs the benchmark and prints what it found.
+///
+/// # Errors
+/// In words for the person at the terminal.
+pub fn run(options: &Options) -> Result<(), String> {
+    let numbers = [
+        options.events,
+        options.keys,
+        options.limit,
+        options.clients,
+        options.rounds,
+    ];
+    if numbers.contains(&0) || options.partitions == 0 || options.bytes < 16 {
+        return Err("all numbers must be at least 1, and an event has at least 16 bytes".into());
+    }
+    let folder = options
+        .folder
+        .join(format!("sandbar-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let measured = measure(options, &folder);
+    let _ = std::fs::remove_dir_all(&folder);
+    let (rounds, memory) = measured?;
+    print(options, &rounds, memory);
+    Ok(())
+}
+
+fn measure(options: &Options, folder: &Path) -> Result<(Vec<Round>, u64), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let mut hub = process::Hub::start(&folder.join("hub"))?;
+    let client = Client {
+        http: reqwest::Client::new(),
+        url: hub.url.clone(),
+    };
+    let floor = Floor::start(options, &folder.join("floor"), &runtime)?;
+    runtime.block_on(client.fill(options))?;
+    let mut rounds = Vec::new();
+    // One round that is not counted: the pages of the files are there then.
+    for round in 0..=options.rounds {
+        let before = hub.cpu_seconds();
+        let (took, bytes) = runtime.block_on(client.round(options, round))?;
+        let cpu_seconds = hub.cpu_seconds() - before;
+        let scanned = runtime.block_on(floor.round(options, bytes))?;
+        let kind = if round == 0 { " (warm-up)" } else { "" };
+        eprintln!("round {round} of {}{kind}", options.rounds);
+        if round > 0 {
+            rounds.push(Round {
+                hub: took,
+                floor: scanned,
+                cpu_seconds,
+            });
+        }
+    }
+    let memory = hub.peak_memory();
+    hub.stop()?;
+    Ok((rounds, memory))
+}
+
+fn event(options: &Options, number: usize) -> (String, String) {
+    let mut data = format!(r#"{{"n":{number},"p":""#);
+    while data.len() < options.bytes.saturating_sub(2) {
+        data.push('x');
+    }
+    data.push_str("\"}");
+    (format!("key-{}", number % options.keys), data)
+}
+
+#[derive(Clone)]
+struct Client {
+    http: reqwest::Client,
+    url: String,
+}
+
+impl Client {
+    async fn done(request: reqwest::RequestBuilder) -> Result<(Bytes, Option<String>), String> {
+        let response = request.send().await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let lease = response
+            .headers()
+            .get("sandbar-lease")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let body = response.bytes().await.map_err(|error| error.to_string())?;
+        if status.is_success() {
+            Ok((body, lease))
+        } else {
+            Err(format!("{status}: {}", String::from_utf8_lossy(&body)))
+        }
+    }
+
+    async fn put(&self, path: &str, document: Value) -> Result<(), String> {
+        let request = self.http.put(format!("{}{path}", self.url));
+        Self::done(request.json(&document)).await.map(drop)
+    }
+
+    async fn fill(&self, options: &Options) -> Result<(), String> {
+        let topic = json!({"partitions": options.partitions, "dedupe": {"max_events": 0}});
+        self.put(&format!("/v1/topics/{TOPIC}"), topic).await?;
+        let numbers: Vec<usize> = (0..options.events).collect();
+        for numbers in numbers.chunks(BATCH) {
+            let mut body = String::from("[");
+            for (place, number) in numbers.iter().enumerate() {
+                let (key, data) = event(options, *number);
+                let comma = if place > 0 { "," } else { "" };
+                body.push_str(&format!(
+                    r#"{comma}{{"specversion":"1.0","id":"{number}","source":"/bench","type":"bench.event","subject":"{key}","data":{data}}}"#
+                ));
+            }
+            body.push(']');
+            let request = self
+                .http
+                .post(format!("{}/v1/topics/{TOPIC}/events", self.url));
+            let request = request.header("content-type", "application/cloudevents-batch+json");
+            Self::done(request.body(body)).await?;
+        }
+        Ok(())
+    }
+
+    /// Pulls and acknowledges everything; how long it took, and how many bytes came.
+    async fn round(&self, options: &Options, round: usize) -> Result<(Duration, usize), String> {
+        let name = format!("bench-{round}");
+        let document = json!({"topics": [TOPIC], "lease_seconds": 600});
+        self.put(&format!("/v1/subscriptions/{name}"), document)
+            .await?;
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let started = Instant::now();
+        let clients = (0..options.clients).map(|_| {
+            let (client, name, acknowledged) = (self.clone(), name.clone(), acknowledged.clone());
+            let (limit, events) = (options.limit, options.events);
+            tokio::spawn(async move { client.pull(&name, limit, events, &acknowledged).await })
+        });
+        let clients: Vec<_> = clients.collect();
+        let mut bytes = 0;
+        for client in clients {
+            bytes += client.await.map_err(|error| error.to_string())??;
+        }
+        let took = started.elapsed();
+        let request = self
+            .http
+            .delete(format!("{}/v1/subscriptions/{name}", self.url));
+        Self::done(request).await?;
+        Ok((took, bytes))
+    }
+
+    async fn pull(
+        &self,
+        name: &str,
+        limit: usize,
+        events: usize,
+        acknowledged: &AtomicUsize,
+    ) -> Result<usize, String> {
+        let mut bytes = 0;
+        let url = format!("{}/v1/subscriptions/{name}", self.url);
+        while acknowledged.load(Ordering::Relaxed) < events {
+            let request = self
+                .http
+                .get(format!("{url}/events?limit={limit}&wait=0.2"));
+            let (body, lease) = Self::done(request).await?;
+            let Some(lease) = lease else { continue };
+            bytes += body.len();
+            let request = self.http.post(format!("{url}/ack"));
+            let (answer, _) = Self::done(request.json(&json!({ "ack": [lease] }))).await?;
+            let answer: Value =
+                serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+            let count = answer["acknowledged"].as_u64().unwrap_or(0);
+            acknowledged.fetch_add(usize::try_from(count).unwrap_or(0), Ordering::Relaxed);
+        }
+        Ok(bytes)
+    }
+}
+
+/// The floor: the same events in a log of its own, behind a server that only scans and writes.
+struct Floor {
+    url: String,
+    client: Client,
+    scan: Arc<Scan>,
+}
+
+struct Scan {
+    log: Embedded,
+    partition: PartitionId,
+    next: Mutex<u64>,
+    /// Sent for each event.
+    bytes_per_event: AtomicUsize,
+}
+
+impl Scan {
+    fn next(&self) -> std::sync::MutexGuard<'_, u64> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Floor {
+    fn start(
+        options: &Options,
+        folder: &Path,
+        runtime: &tokio::runtime::Runtime,
+    ) -> Result<Self, String> {
+        let log = Embedded::open(folder, sandbar_log::Options::default(), Arc::new(Disk))
+            .map_err(|error| error.to_string())?;
+        let name = Name::new(TOPIC).map_err(|error| error.to_string())?;
+        let partition = PartitionId::new(name, 0);
+        log.create(&partition).map_err(|error| error.to_string())?;
+        let numbers: Vec<usize> = (0..options.events).collect();
+        for numbers in numbers.chunks(BATCH) {
+            let mut batch = BatchBuilder::new();
+            for number in numbers {
+                let (key, data) = event(options, *number);
+                batch.push_event(&Event {
+                    id: number.to_string(),
+                    source: "/bench".to_owned(),
+                    r#type: "bench.event".to_owned(),
+                    subject: key,
+                    data: data.into(),
+                    ..Event::default()
+                });
+            }
+            log.append(vec![Append {
+                partition: partition.clone(),
+                count: u32::try_from(numbers.len()).unwrap_or(u32::MAX),
+                body: batch.finish().encode().into(),
+                provenance: None,
+                durability: Durability::Async,
+            }])
+            .map_err(|error| error.to_string())?;
+        }
+        let scan = Arc::new(Scan {
+            log,
+            partition,
+            next: Mutex::new(0),
+            bytes_per_event: AtomicUsize::new(0),
+        });
+        let router = Router::new()
+            .route("/", get(scanned))
+            .with_state(scan.clone());
+        let bound = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+        let listener = bound.map_err(|error| error.to_string())?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        let url = format!("http://{address}/");
+        let client = Client {
+            http: reqwest::Client::new(),
+            url: url.clone(),
+        };
+        Ok(Self { url, client, scan })
+    }
+
+    async fn round(&self, options: &Options, bytes: usize) -> Result<Duration, String> {
+        let each = bytes / options.events;
+        self.scan.bytes_per_event.store(each, Ordering::Relaxed);
+        *self.scan.next() = 0;
+        let started = Instant::now();
+        let clients = (0..options.clients).map(|_| {
+            let (http, url) = (self.client.http.clone(), self.url.clone());
+            tokio::spawn(async move {
+                loop {
+                    let (body, _) = Client::done(http.get(&url)).await?;
+                    if body.is_empty() {
+                        return Ok::<_, String>(());
+                    }
+                }
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        for client in clients {
+            client.await.map_err(|error| error.to_string())??;
+        }
+        Ok(started.elapsed())
+    }
+}
+
+/// Reads on, and answers as many bytes as the hub does for as many events.
+async fn scanned(State(scan): State<Arc<Scan>>) -> Body {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut next = scan.next();
+        let frames = scan.log.read(&scan.partition, *next, SCAN);
+        let frames = frames.unwrap_or_default();
+        let events: usize = frames.iter().map(|frame| frame.count as usize).sum();
+        *next += events as u64;
+        drop(next);
+        let mut body = Vec::with_capacity(events * scan.bytes_per_event.load(Ordering::Relaxed));
+        for frame in &frames {
+            body.extend_from_slice(&frame.body);
+        }
+        body.resize(events * scan.bytes_per_event.load(Ordering::Relaxed), b' ');
+        body
+    });
+    Body::from(read.await.unwrap_or_default())
+}
+
+fn print(options: &Options, rounds: &[Round], memory: u64) {
+    let events = options.events as f64;
+    let each = |take: &dyn Fn(&Round) -> f64| median(rounds.iter().map(take).collect());
+    let hub = each(&|round| events / round.hub.as_secs_f64());
+    let floor = each(&|round| events / round.floor.as_secs_f64());
+    let ratio = each(&|round| round.floor.as_secs_f64() / round.hub.as_secs_f64());
+    let cpu = each(&|round| round.cpu_seconds * 1e6 / events);
+    if options.json {
+        let document = json!({
+            "events": options.events, "bytes": options.bytes, "keys": options.keys, "limit": options.limit,
+            "clients": options.clients, "partitions": options.partitions, "rounds": options.rounds,
+            "events_per_second": hub, "floor_events_per_second": floor, "ratio": ratio,
+            "hub_cpu_us_per_event": cpu, "hub_peak_memory_bytes": memory,
+        });
+        println!("{document}");
+        return;
+    }
+    println!(
+        "{} events of {} bytes, {} keys, {} a pull, {} client(s), {} partition(s); medians of {} rounds",
+        options.events,
+        options.bytes,
+        options.keys,
+        options.limit,
+        options.clients,
+        options.partitions,
+        options.rounds
+    );
+    println!("  pulled and acknowledged {hub:>10.0} events/s");
+    println!("  floor                   {floor:>10.0} events/s");
+    println!("  hub / floor             {ratio:>10.2}");
+    println!("  CPU of the hub          {cpu:>10.2} µs/event");
+    println!(
+        "  memory of the hub       {:>10.0} MB at most",
+        memory as f64 / 1e6
+    );
+}

@@ -1,0 +1,215 @@
+//! Setting a subscription to another place, and events that retention deleted.
+
+use sandbar_tests::{Hub, Options, assert_problem};
+use serde_json::{Value, json};
+
+use crate::{ack, consume, ids, leases, publish, pull, settle, status, subscribe, try_pull};
+
+async fn reset(hub: &Hub, document: Value) -> Value {
+    let path = "/v1/subscriptions/s/offsets";
+    hub.post(path, document).await.expect(200)
+}
+
+#[tokio::test]
+async fn a_reset_can_be_tried_and_is_remembered() {
+    let mut hub = Hub::start().await;
+    hub.topic("t", json!({"partitions": 2})).await;
+    subscribe(&hub, "s", json!({"topics": ["t"]})).await;
+    // Two keys in different partitions: 7 of 8 for "a" and "b", 3 for "c" (see PartitionId::number_of).
+    publish(&hub, "t", 0, &["a", "d", "e", "f", "a", "g"]).await;
+    let all = consume(&hub, "s", 6).await;
+    let tails: Vec<u64> = vec![hub.tail("t", 0).await, hub.tail("t", 1).await];
+    let tried = reset(&hub, json!({"to": "earliest", "dry_run": true})).await;
+    assert_eq!(tried["dry_run"], true);
+    for partition in 0..2 {
+        let moved = &tried["partitions"][partition];
+        assert_eq!(moved["partition"], format!("t/{partition}"));
+        assert_eq!(
+            (&moved["from"], &moved["to"]),
+            (&json!(tails[partition]), &json!(0))
+        );
+    }
+    assert!(pull(&hub, "s", "").await.is_empty(), "nothing has changed");
+    assert_eq!(
+        hub.get("/v1/subscriptions/s/offsets").await.expect(200)["resets"],
+        json!([])
+    );
+
+    reset(
+        &hub,
+        json!({"to": "earliest", "reason": "a bug in the client"}),
+    )
+    .await;
+    let mut again = ids(&consume(&hub, "s", 6).await);
+    let mut before = ids(&all);
+    again.sort();
+    before.sort();
+    assert_eq!(again, before);
+    reset(&hub, json!({"to": {"shift": -1}})).await;
+    hub.kill();
+    hub.restart().await;
+    let resets = hub.get("/v1/subscriptions/s/offsets").await.expect(200)["resets"].clone();
+    assert_eq!(resets[1]["reason"], "a bug in the client");
+    assert_eq!(resets[1]["by"], "anonymous");
+    assert_eq!(resets[1]["to"], "earliest");
+    assert_eq!(resets[0]["to"], json!({"shift": -1}));
+    assert_eq!(
+        consume(&hub, "s", 2).await.len(),
+        2,
+        "one of each partition"
+    );
+    assert_eq!(status(&hub, "s").await["lag"], 0);
+}
+
+#[tokio::test]
+async fn what_was_handed_out_before_a_reset_is_no_good_after() {
+    let hub = Hub::start().await;
+    hub.topic("t", json!({})).await;
+    subscribe(&hub, "s", json!({"topics": ["t"]})).await;
+    publish(&hub, "t", 0, &["a", "b", "c"]).await;
+    let before = pull(&hub, "s", "").await;
+    reset(&hub, json!({"to": {"offsets": {"t/0": 1}}})).await;
+    let late = settle(&hub, "s", json!({"ack": leases(&before)})).await;
+    assert_eq!(late, ["expired"; 3]);
+    assert_eq!(ids(&consume(&hub, "s", 2).await), ["1", "2"]);
+    reset(&hub, json!({"to": "latest"})).await;
+    reset(&hub, json!({"to": {"time": "2001-01-01T00:00:00Z"}})).await;
+    assert_eq!(ids(&consume(&hub, "s", 3).await), ["0", "1", "2"]);
+    for bad in [
+        json!({"to": "sometime"}),
+        json!({"to": {"time": "sometime"}}),
+        json!({"to": {"offsets": {"t/1": 0}}}),
+        json!({"to": {"shift": "a"}}),
+        json!({}),
+    ] {
+        let refused = hub.post("/v1/subscriptions/s/offsets", bad).await;
+        assert_problem(&refused, 422, "invalid-document");
+    }
+    // Past the ends is at the ends.
+    let moved = reset(
+        &hub,
+        json!({"to": {"offsets": {"t/0": 99}}, "dry_run": true}),
+    )
+    .await;
+    assert_eq!(moved["partitions"][0]["to"], 3);
+    let moved = reset(&hub, json!({"to": {"shift": -99}, "dry_run": true})).await;
+    assert_eq!(moved["partitions"][0]["to"], 0);
+}
+
+/// A hub with segments so small that retention has something to delete, and a topic that keeps
+/// little.
+async fn forgetful() -> Hub {
+    let options = Options {
+        arguments: ["--segment-bytes", "65536"].map(str::to_owned).to_vec(),
+    };
+    let hub = Hub::start_with(options).await;
+    hub.topic("t", json!({"retention": {"max_bytes": 1}})).await;
+    hub
+}
+
+/// Text that does not become smaller when the log packs it.
+fn padding() -> String {
+    (0..900).map(|_| fastrand::alphanumeric()).collect()
+}
+
+async fn fill(hub: &Hub, from: usize, count: usize) {
+    let events: Vec<Value> = (from..from + count)
+        .map(|number| {
+            sandbar_tests::json_event(
+                &number.to_string(),
+                &format!("k{number}"),
+                json!({"padding": padding()}),
+            )
+        })
+        .collect();
+    for events in events.chunks(50) {
+        hub.accepted("t", events).await;
+    }
+}
+
+async fn earliest(hub: &Hub) -> u64 {
+    let topic = hub.get("/v1/topics/t").await.expect(200);
+    topic["state"]["partitions"][0]["earliest"]
+        .as_u64()
+        .unwrap()
+}
+
+async fn trimmed(hub: &Hub) -> u64 {
+    let deleted = |state: &Value| state["partitions"][0]["earliest"].as_u64().unwrap() > 0;
+    hub.until(
+        "/v1/topics/t",
+        "state",
+        "retention deletes nothing",
+        deleted,
+    )
+    .await;
+    earliest(hub).await
+}
+
+#[tokio::test]
+async fn a_gap_is_told_until_it_is_accepted() {
+    let hub = forgetful().await;
+    subscribe(&hub, "s", json!({"topics": ["t"]})).await;
+    fill(&hub, 0, 1).await;
+    let first = pull(&hub, "s", "").await;
+    ack(&hub, "s", &first).await;
+    fill(&hub, 1, 400).await;
+    let earliest = trimmed(&hub).await;
+    let refused = try_pull(&hub, "s", "wait=60").await;
+    let problem = assert_problem(&refused, 410, "offset-trimmed");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("from offset 1 to"), "{problem}");
+    assert_eq!(problem["errors"][0]["pointer"], "/t/0");
+    let now = status(&hub, "s").await;
+    assert_eq!(now["state"], "gap");
+    assert_eq!(now["gaps"][0]["from"], 1);
+    let events = now["gaps"][0]["events"].as_u64().unwrap();
+    assert!(events >= earliest - 1, "{now}");
+    let tried = reset(&hub, json!({"to": {"skip_gap": true}, "dry_run": true})).await;
+    assert_eq!(tried["gaps"][0]["events"], events);
+    assert_problem(&try_pull(&hub, "s", "").await, 410, "offset-trimmed");
+    let skipped = reset(&hub, json!({"to": {"skip_gap": true}, "reason": "seen"})).await;
+    let to = skipped["partitions"][0]["to"].as_u64().unwrap();
+    let next = pull(&hub, "s", "limit=1").await;
+    assert_eq!(ids(&next), [to.to_string()]);
+    assert_eq!(status(&hub, "s").await["counts"]["trimmed"], events);
+    let resets = hub.get("/v1/subscriptions/s/offsets").await.expect(200)["resets"].clone();
+    assert_eq!(resets[0]["to"], json!({"skip_gap": true}));
+    assert_eq!(resets[0]["reason"], "seen");
+}
+
+#[tokio::test]
+async fn a_reset_ends_a_gap_too() {
+    let hub = forgetful().await;
+    subscribe(&hub, "s", json!({"topics": ["t"]})).await;
+    fill(&hub, 0, 400).await;
+    trimmed(&hub).await;
+    assert_problem(&try_pull(&hub, "s", "").await, 410, "offset-trimmed");
+    reset(&hub, json!({"to": "earliest"})).await;
+    assert_eq!(pull(&hub, "s", "limit=1").await.len(), 1);
+    assert_eq!(status(&hub, "s").await["state"], "running");
+}
+
+#[tokio::test]
+async fn keep_holds_retention_back_until_the_events_are_settled() {
+    let mut hub = forgetful().await;
+    subscribe(&hub, "s", json!({"topics": ["t"], "keep": true})).await;
+    hub.topic("other", json!({"retention": {"max_bytes": 1}}))
+        .await;
+    fill(&hub, 0, 400).await;
+    // Another topic's retention shows that it was looked at.
+    for part in 0..8 {
+        let events: Vec<Value> = (part * 50..part * 50 + 50)
+            .map(|number| sandbar_tests::event(&number.to_string(), json!({"padding": padding()})))
+            .collect();
+        hub.accepted("other", &events).await;
+    }
+    let deleted = |state: &Value| state["partitions"][0]["earliest"].as_u64().unwrap() > 0;
+    hub.until("/v1/topics/other", "state", "nothing is deleted", deleted)
+        .await;
+    assert_eq!(earliest(&hub).await, 0);
+    hub.kill();
+    hub.restart().await;
+    assert_eq!(ids(&consume(&hub, "s", 400).await).len(), 400);
+    trimmed(&hub).await;
+}
