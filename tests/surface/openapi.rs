@@ -33,6 +33,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/v1/dead-letters/redrive", &["post"]),
     ("/v1/routes/{route}/replay", &["post"]),
     ("/v1/topics/{topic}/replay", &["post"]),
+    ("/v1/subscriptions/{name}/replay", &["post"]),
     ("/v1/jobs", &["get"]),
     ("/v1/jobs/{id}", &["get"]),
     ("/v1/jobs/{id}/cancel", &["post"]),

@@ -132,6 +132,12 @@ impl Hub {
     }
 
     fn is_waiting(&self, letter: &crate::dead_letter::DeadLetter, source: &PartitionId) -> bool {
+        let offset = letter.origin.offset;
+        let subscription = letter.subscription.as_deref();
+        if let Some(name) = subscription.and_then(|name| Name::new(name).ok()) {
+            let running = self.subscriptions.get(&name);
+            return running.is_some_and(|one| one.waits(source, offset));
+        }
         let Some(route) = letter
             .route
             .as_deref()
@@ -141,7 +147,7 @@ impl Hub {
         };
         let lanes = self.processor.lanes(&route);
         let lane = lanes.iter().find(|lane| lane.source == *source);
-        lane.is_some_and(|lane| lane.snapshot.lines.contains(&letter.origin.offset))
+        lane.is_some_and(|lane| lane.snapshot.lines.contains(&offset))
     }
 
     /// Redrives dead letters, or tells what would be redriven.
