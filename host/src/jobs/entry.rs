@@ -172,7 +172,13 @@ pub(super) async fn run(shared: Shared, entry: Arc<Entry>) {
         other => other,
     };
     let (state, detail) = match ended {
-        Ended::Stopped => return,
+        Ended::Stopped => {
+            // What is known in memory alone; without it a subscription's last chunk is offered twice.
+            if let Err(detail) = entry.save_as(&shared, |_| {}).await {
+                tracing::warn!(job = %entry.id, detail, "the job could not be saved at the stop");
+            }
+            return;
+        }
         Ended::Done => (JobState::Done, None),
         Ended::Cancelled => (JobState::Cancelled, None),
         Ended::Failed(detail) => (JobState::Failed, Some(detail)),
