@@ -9,6 +9,7 @@ mod dead_letters;
 mod events;
 mod extract;
 mod idempotency;
+mod jobs;
 mod lineage;
 mod logs;
 mod plugins;
@@ -50,6 +51,7 @@ type Shared = axum::extract::State<Arc<Hub>>;
         (name = "contracts", description = "Versioned schemas"),
         (name = "plugins", description = "Uploaded WebAssembly"),
         (name = "routes", description = "From a topic through plugins to other topics"),
+        (name = "jobs", description = "Long work: redrives and replays"),
         (name = "subscriptions", description = "Consumer groups: pull events and settle them, or have them sent"),
         (name = "system", description = "Probes, metrics, documents"),
     ),
@@ -97,6 +99,14 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(subscriptions::release))
         .routes(routes!(shadows::differences))
         .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::get))
+        .routes(routes!(dead_letters::redrive))
+        .routes(routes!(jobs::replay_route))
+        .routes(routes!(jobs::replay_topic))
+        .routes(routes!(jobs::replay_subscription))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::cancel))
         .routes(routes!(system::status))
         .routes(routes!(system::healthz))
         .routes(routes!(system::readyz))

@@ -4,18 +4,18 @@
 //! It reads the log and knows nothing of plugins or of who publishes.
 
 mod dead_letters;
+mod event_filter;
 mod lineage;
 mod page;
-mod selection;
 mod subscription;
 mod subscriptions;
 mod tail;
 mod webhook;
 
-pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter};
-pub use lineage::{EventHead, Lineage, Origin, OutputAt, RouteFate, trace_outputs};
+pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter, RedrivenEntry, Selection};
+pub use event_filter::EventFilter;
+pub use lineage::{EventHead, Lineage, Origin, OutputAt, Producer, RouteFate, trace_outputs};
 pub use page::{Page, Reader, Start};
-pub use selection::Selection;
 pub use subscription::{
     Again, Counts as SubscriptionCounts, Gap, LaneStatus, Move, Outcome, Reset, ResetTarget,
     ResetTo, Settled, Streamed, Subscription, SubscriptionState, SubscriptionStatus, Taken,

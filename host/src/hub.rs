@@ -1,7 +1,7 @@
 //! Wires the stages together; the only file that names them all.
 //!
 //! [`Hub::open`] brings everything up in the order of dependence, [`Hub::close`] takes it down in
-//! the order of the data: no more publishes, then the shadows and the routes, then the log.
+//! the order of the data: no more publishes, then the jobs, the shadows and the routes, then the log.
 
 use std::{
     fs::{self, File},
@@ -22,6 +22,7 @@ use crate::{
     deliver::{Reader, Subscriptions, Webhooks},
     idempotency::Idempotency,
     ingest::{Publisher, Room},
+    jobs::Jobs,
     meta,
     metrics::Metrics,
     problem::Problem,
@@ -30,6 +31,7 @@ use crate::{
 };
 
 mod calls;
+mod jobs;
 mod outbound;
 mod readings;
 mod services;
@@ -40,6 +42,7 @@ mod trial;
 mod webhooks;
 
 pub use calls::ContractCheck;
+pub use jobs::Begun;
 pub use readings::{LaneReading, RouteStatus};
 pub use shadows::{ShadowDifferences, ShadowStatus};
 pub use trial::{Trial, TrialRequest};
@@ -58,8 +61,9 @@ pub struct Hub {
     pub publisher: Publisher,
     /// For the bodies of requests.
     pub bodies: Room,
-    pub processor: Processor,
+    pub processor: Arc<Processor>,
     pub shadows: Shadows,
+    pub jobs: Jobs,
     pub reader: Reader,
     pub subscriptions: Arc<Subscriptions>,
     pub idempotency: Arc<Idempotency>,
@@ -142,15 +146,17 @@ impl Hub {
         let dead_letters = PartitionId::new(name, 0);
         let names = catalog.subscriptions().into_keys();
         let subscriptions = Subscriptions::open(&shared_log, &store, dead_letters.clone(), names)?;
+        let subscriptions = Arc::new(subscriptions);
         let processor = Processor::new(
             shared_log.clone(),
             engine.clone(),
             catalog.clone(),
-            Checkpoints::new(store),
+            Checkpoints::new(store.clone()),
             dead_letters.clone(),
             metrics.clone(),
             tables.clone(),
         );
+        let processor = Arc::new(processor);
         // Each shadow says so once, and waits until it is heard.
         let (ripe, ripened) = tokio::sync::mpsc::channel(16);
         let (gone, told) = tokio::sync::mpsc::channel(256);
@@ -171,6 +177,14 @@ impl Hub {
                 .map_err(|problem| format!("route {name}: {problem}"))?;
             processor.apply(&Arc::new(resolved), route.paused)?;
         }
+        let jobs = Jobs::open(
+            shared_log.clone(),
+            store,
+            catalog.clone(),
+            processor.clone(),
+            subscriptions.clone(),
+            dead_letters.clone(),
+        )?;
         let hub = Arc::new(Self {
             reader: Reader::new(shared_log),
             bodies: Room::new(
@@ -191,7 +205,8 @@ impl Hub {
             publisher,
             processor,
             shadows,
-            subscriptions: Arc::new(subscriptions),
+            jobs,
+            subscriptions,
             webhooks,
             engine,
             metrics,
@@ -208,6 +223,7 @@ impl Hub {
         }
         let saving = (hub.subscriptions.clone()).keep_saving(hub.stopping.clone());
         hub.tasks.spawn(saving);
+        hub.jobs.resume();
         hub.tasks.spawn(retention(hub.clone()));
         hub.tasks.spawn(shadows::promote_ripe(hub.clone(), ripened));
         hub.tasks.spawn(webhooks::disable_gone(hub.clone(), told));
@@ -220,6 +236,7 @@ impl Hub {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.jobs.stop().await;
         self.shadows.stop_all().await;
         self.processor.stop().await;
         self.webhooks.stop().await;
@@ -284,6 +301,7 @@ async fn retention(hub: Arc<Hub>) {
                         let needs = [
                             hub.processor.needs(&partition),
                             hub.subscriptions.needs(&partition),
+                            hub.jobs.needs(&partition),
                         ];
                         let keep_from = needs.into_iter().flatten().min().unwrap_or(u64::MAX);
                         if let Err(error) =

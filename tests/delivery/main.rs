@@ -1,14 +1,18 @@
-//! Subscriptions: what clients pull and settle and what the hub sends, also over restarts and kills.
+//! Subscriptions: what clients pull and settle and what the hub sends, also over restarts and kills. Dead
+//! letters, redrive and replay.
 #![allow(clippy::unwrap_used)]
 
 mod documents;
 mod held;
 mod history;
+mod jobs;
 mod killed;
 mod offsets;
 mod pull;
 mod push;
 mod push_outage;
+mod redrive;
+mod replay;
 mod restart;
 mod shared;
 mod streams;

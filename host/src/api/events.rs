@@ -25,7 +25,7 @@ use super::{
 use crate::{
     catalog::Topic,
     clock,
-    deliver::{Cursor, Selection, Start, Tailed, follow},
+    deliver::{Cursor, EventFilter, Start, Tailed, follow},
     hub::Hub,
     ingest::{Handling, Published},
     problem::{Code, Problem},
@@ -180,8 +180,8 @@ pub(super) fn wait_of(seconds: Option<f64>) -> Result<Duration, Problem> {
 }
 
 impl ReadQuery {
-    fn selection(&self) -> Result<Selection, Problem> {
-        let filter = self.filter.as_deref().map(Selection::parse);
+    fn selection(&self) -> Result<EventFilter, Problem> {
+        let filter = self.filter.as_deref().map(EventFilter::parse);
         Ok(filter.transpose()?.unwrap_or_default())
     }
 

@@ -1,4 +1,4 @@
-//! The commands that are no clients: `serve`, `log`, `bench`.
+//! The commands that are no clients: `serve` and `log`.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -8,7 +8,6 @@ use sandbar_plugin::Compiler;
 
 use super::{Outcome, client::Failure, output::say};
 use crate::{
-    bench,
     config::{self, Config},
     dial::{self, Targets},
     serve::{self, LogFormat},

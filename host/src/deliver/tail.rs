@@ -7,7 +7,7 @@ use sandbar_types::{Offset, PartitionId};
 use tokio::sync::mpsc;
 
 use super::{
-    Selection,
+    EventFilter,
     page::{decode, encode, refusal},
 };
 use crate::problem::Problem;
@@ -63,7 +63,7 @@ pub async fn follow(
     log: Arc<dyn Log>,
     partitions: Vec<PartitionId>,
     mut cursor: Cursor,
-    wanted: Selection,
+    wanted: EventFilter,
     sender: mpsc::Sender<Result<Tailed, Problem>>,
 ) {
     let mut watches = Vec::with_capacity(partitions.len());
@@ -107,7 +107,7 @@ async fn send_some(
     partition: &PartitionId,
     from: Offset,
     cursor: &mut Cursor,
-    wanted: &Selection,
+    wanted: &EventFilter,
     sender: &mpsc::Sender<Result<Tailed, Problem>>,
 ) -> Result<bool, Problem> {
     let (reader, source) = (log.clone(), partition.clone());

@@ -9,9 +9,9 @@ use crate::problem::{Code, Problem};
 
 /// The events that are wanted; all of them by default. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Selection(Option<Arc<Compiled>>);
+pub struct EventFilter(Option<Arc<Compiled>>);
 
-impl Selection {
+impl EventFilter {
     /// Of a text: an expression in CloudEvents SQL, or, in JSON, a filter of the CloudEvents
     /// Subscriptions API or an array of them, all of which must take the event.
     ///
@@ -94,12 +94,12 @@ mod tests {
             ),
             ("[]", [true, true]),
         ] {
-            let selection = Selection::parse(text).expect(text);
+            let selection = EventFilter::parse(text).expect(text);
             let taken = [selection.takes(&batch, 0), selection.takes(&batch, 1)];
             assert_eq!(taken, wanted, "{text}");
         }
-        assert!(Selection::parse("[]").expect("none").is_all());
-        assert!(Selection::default().takes(&batch, 0));
+        assert!(EventFilter::parse("[]").expect("none").is_all());
+        assert!(EventFilter::default().takes(&batch, 0));
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
             (r#"[{"sql": "type = "}]"#, "/0/sql: line 1"),
             ("[", "EOF"),
         ] {
-            let problem = Selection::parse(text).expect_err(text);
+            let problem = EventFilter::parse(text).expect_err(text);
             assert_eq!(problem.code, Code::MalformedRequest);
             assert!(problem.detail.contains(told), "{text}: {}", problem.detail);
         }
