@@ -52,9 +52,9 @@ const STOPPING: Duration = Duration::from_secs(10);
 /// A settlement that failed is tried again after so long.
 const SETTLE_AGAIN: Duration = Duration::from_secs(1);
 /// So many outcomes are settled at once, whatever else goes on.
-const SETTLED_AT: usize = 64;
-/// Fewer wait so long for more, as long as requests are under way.
-const SETTLE_EVERY: Duration = Duration::from_millis(1);
+const SETTLED_AT: usize = 512;
+/// Fewer wait so long for more, as long as there is something else to send.
+const SETTLE_EVERY: Duration = Duration::from_millis(4);
 /// Where nothing is to be waited for.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -411,7 +411,8 @@ impl Work {
         }
         let now = Instant::now();
         let due = self.settled_at + SETTLE_EVERY;
-        if now < due && self.outcomes.len() < SETTLED_AT && !self.flights.is_empty() {
+        let busy = !self.flights.is_empty() && !self.queue.is_empty();
+        if busy && now < due && self.outcomes.len() < SETTLED_AT {
             return Some(due);
         }
         self.settled_at = now;
