@@ -11,33 +11,44 @@ use std::{
 use sandbar_log::Log;
 use sandbar_plugin::Engine;
 use sandbar_types::{Name, Offset, PartitionId};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     catalog::{Catalog, Resolved, RouteDocument},
     metrics::Metrics,
 };
 
+mod again;
 mod checkpoint;
 mod dead_letter;
+mod doubt;
 mod driver;
 mod guest_logs;
 mod lane;
 mod lookup;
+mod mark;
 mod pipeline;
+mod rerun;
 mod step;
 mod view;
 mod work;
 
+pub use again::{NotTaken, PutBack, Taken, Ticket};
 pub use checkpoint::Checkpoints;
 pub use driver::Control;
 pub use guest_logs::{GuestLines, GuestLogs, Wanted as WantedLines};
 pub use lane::Counts;
 pub use lookup::{GrantedTables, Tables};
+pub use mark::{Mark, REPLAY};
 pub use pipeline::{Pipeline, cause_of};
-pub use step::{Cause, Failure, Processed, Verdict};
+pub use rerun::{RerunOf, RerunPoint, Reruns, Stepped};
+pub use step::{Cause, Failure, Parked, Processed, Verdict};
 pub use view::{Snapshot, State};
 
+use again::Again;
 use driver::Driver;
 use view::View;
 
@@ -80,6 +91,7 @@ struct Running {
 struct Lane {
     source: PartitionId,
     view: Arc<View>,
+    again: mpsc::Sender<Again>,
     task: JoinHandle<()>,
 }
 
@@ -148,17 +160,21 @@ impl Processor {
         let (sender, receiver) = watch::channel(control);
         let start = |source: PartitionId| {
             let view = Arc::new(View::default());
+            let (again, asked) = mpsc::channel(1);
             let driver = Driver {
                 shared: self.shared.clone(),
                 name: route.name.clone(),
                 source: source.clone(),
                 control: receiver.clone(),
                 view: view.clone(),
+                again: asked,
+                asked: None,
                 failing: false,
             };
             Lane {
                 source,
                 view,
+                again,
                 task: tokio::spawn(driver.run()),
             }
         };
@@ -178,6 +194,70 @@ impl Processor {
     pub fn follow(&self, name: &Name) -> Option<watch::Receiver<Control>> {
         let running = self.running();
         running.get(name).map(|route| route.control.subscribe())
+    }
+
+    /// Has source events that were settled worked once more: each goes back into the line of its key,
+    /// in the order of the offsets, and later events of that key stay behind it. Durable when it
+    /// returns. The same request may be made again when it is not known what became of it.
+    ///
+    /// # Errors
+    /// When the lane does not take them; nothing has changed then.
+    pub async fn work_again(
+        &self,
+        route: &Name,
+        source: &PartitionId,
+        ticket: Ticket,
+        events: Vec<PutBack>,
+    ) -> Result<Taken, NotTaken> {
+        let lane = {
+            let running = self.running();
+            let lanes = running.get(route).into_iter().flat_map(|one| &one.lanes);
+            let mut lanes = lanes.filter(|lane| lane.source == *source);
+            lanes.next().map(|lane| lane.again.clone())
+        };
+        let lane = lane.ok_or(NotTaken::NoLane)?;
+        let (answer, answered) = oneshot::channel();
+        let again = Again {
+            ticket,
+            events,
+            answer,
+        };
+        lane.send(again).await.map_err(|_| NotTaken::Stopping)?;
+        drop(lane);
+        answered.await.unwrap_or(Err(NotTaken::Stopping))
+    }
+
+    /// What the steps of a route make of events; nothing is written.
+    ///
+    /// # Errors
+    /// When a plugin cannot be instantiated, or a topic that is looked into cannot be read, in words.
+    pub async fn try_out(
+        &self,
+        route: Arc<Resolved>,
+        batch: sandbar_types::Batch,
+    ) -> Result<Processed, String> {
+        let tables = self.shared.tables.clone();
+        let ran = self.shared.engine.run(move || {
+            while !tables.catch_up(route.looks_into(), driver::LOOKUPS_READ_FOR)? {}
+            Ok(Pipeline::new(route)?.run(&batch))
+        });
+        ran.await.map_err(|error| error.to_string())?
+    }
+
+    /// Where a rerun that reads from `next` on begins. Blocks on the disk for a moment.
+    ///
+    /// # Errors
+    /// When a target cannot be read, in words.
+    pub fn begin_rerun(&self, of: &RerunOf, next: Offset) -> Result<RerunPoint, String> {
+        of.begin(&self.shared, next)
+    }
+
+    /// Goes on with a rerun. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the log cannot be read, in words.
+    pub fn rerun(&self, of: RerunOf, point: RerunPoint) -> Result<Reruns, String> {
+        Reruns::open(self.shared.clone(), of, point)
     }
 
     /// Pauses or resumes a running route.

@@ -5,8 +5,12 @@ use sandbar_types::{Batch, Event, PartitionId};
 use super::step::Parked;
 use crate::{
     catalog::Resolved,
-    dead_letter::{DeadLetter, enclosed, position},
+    clock,
+    dead_letter::{Attempt, DeadLetter, MOST_HISTORY, enclosed, position},
 };
+
+/// The longest reason of one attempt among several, in characters.
+const MAX_TOLD: usize = 500;
 
 /// Makes the dead letter of `parked`, an event of `source`. `now` is milliseconds since the epoch.
 #[must_use]
@@ -28,10 +32,25 @@ pub fn event(
         cause: parked.failure.cause,
         reason: parked.failure.reason.clone(),
         attempts: parked.attempts,
-        history: Vec::new(),
+        history: history(parked, now),
         origin: position(partition, parked.offset),
-        redrives: 0,
+        redrives: parked.redrives,
         event: enclosed(original),
     };
     letter.into_event(original.key().into_owned(), original.id.to_owned(), now)
+}
+
+fn history(parked: &Parked, now: u64) -> Vec<Attempt> {
+    let attempt = |at, reason: &str| Attempt {
+        at: clock::to_text(at),
+        reason: reason.chars().take(MAX_TOLD).collect(),
+        ..Attempt::default()
+    };
+    let told = parked
+        .told
+        .iter()
+        .map(|told| attempt(told.at, &told.reason));
+    let mut history: Vec<Attempt> = told.chain([attempt(now, &parked.failure.reason)]).collect();
+    history.drain(..history.len().saturating_sub(MOST_HISTORY));
+    history
 }

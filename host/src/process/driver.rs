@@ -9,22 +9,22 @@
 //! The checkpoint is behind what is written, never ahead. At start the log itself is asked what was
 //! written since: see [`recover`](Driver::recover).
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use sandbar_log::{Append, Log};
 use sandbar_types::{Name, Offset, PartitionId};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
     Shared,
+    again::{Again, NotTaken, Taken},
     checkpoint::Checkpoint,
+    doubt::{Doubt, Tails, tails_of},
     lane::Lane,
     pipeline::Pipeline,
-    step::Written,
     view::{Saved, Snapshot, State, View},
     work::{Outcome, Turn, What},
 };
@@ -39,13 +39,13 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before an append or a turn that failed is tried again.
 const STALLED_FOR: Duration = Duration::from_millis(500);
 /// So many events may wait in lines before the lane reads no further.
-const MOST_WAITING: usize = 10_000;
+pub(super) const MOST_WAITING: usize = 10_000;
+/// So many lines may be due in one turn.
+pub(super) const LINES_PER_TURN: usize = 256;
 /// A lane without events for so long gives its plugin instances back.
 const IDLE_AFTER: Duration = Duration::from_secs(5);
 /// How long the topics that plugins look into are read without a look at the control.
-const LOOKUPS_READ_FOR: Duration = Duration::from_millis(500);
-/// How many frame heads are read at once when recovering.
-const HEADS: usize = 1024;
+pub(super) const LOOKUPS_READ_FOR: Duration = Duration::from_millis(500);
 
 /// What the lane is told to do.
 #[derive(Clone, Debug)]
@@ -62,6 +62,10 @@ pub struct Driver {
     pub source: PartitionId,
     pub control: watch::Receiver<Control>,
     pub view: Arc<View>,
+    /// Events to be worked once more.
+    pub again: mpsc::Receiver<Again>,
+    /// Taken from `again` and not answered yet.
+    pub asked: Option<Again>,
     /// The last turn or append came to nothing.
     pub failing: bool,
 }
@@ -72,12 +76,7 @@ struct Progress {
     /// What the lane runs; the control's route may be newer.
     active: Arc<Resolved>,
     pipeline: Option<Pipeline>,
-    written: Arc<Written>,
-    /// Outputs of source events below this may be in the log already.
-    doubt: Offset,
-    /// The tails of the checkpoint that was recovered. As long as there is doubt they stay in every
-    /// checkpoint: a second kill must look from there again.
-    recovered_tails: Vec<(PartitionId, Offset)>,
+    doubt: Doubt,
     saved_at: Instant,
     dirty: bool,
 }
@@ -125,20 +124,17 @@ impl Driver {
             lane,
             active,
             tails,
-            written,
             doubt,
         } = recovered.await.map_err(|error| error.to_string())??;
         self.view.checkpointed(Saved {
             low: lane.low(),
-            tails: tails.clone(),
+            tails,
         });
         Ok(Progress {
             lane,
             active,
             pipeline: None,
-            written: Arc::new(written),
             doubt,
-            recovered_tails: tails,
             saved_at: Instant::now(),
             dirty: false,
         })
@@ -160,6 +156,7 @@ impl Driver {
                 self.save(progress).await;
             }
             self.switch(progress, &control).await;
+            self.put_back_what_is_asked(progress).await;
             let state = if control.paused {
                 State::Paused
             } else {
@@ -178,7 +175,9 @@ impl Driver {
     /// written under the new route, so that a restart finishes what was begun under the old one
     /// with the old one.
     async fn switch(&self, progress: &mut Progress, control: &Control) {
-        if Arc::ptr_eq(&progress.active, &control.route) || progress.lane.low() < progress.doubt {
+        if Arc::ptr_eq(&progress.active, &control.route)
+            || !progress.doubt.settle(progress.lane.low())
+        {
             return;
         }
         progress.active = control.route.clone();
@@ -205,6 +204,7 @@ impl Driver {
         let wake = [due, save, idle].into_iter().flatten().min();
         tokio::select! {
             changed = self.control.changed() => drop(changed),
+            Some(again) = self.again.recv(), if self.asked.is_none() => self.asked = Some(again),
             changed = tail.changed(), if !paused => {
                 if changed.is_err() {
                     // The partition is gone; the route's end is on its way.
@@ -248,8 +248,9 @@ impl Driver {
             route: progress.active.clone(),
             pipeline: progress.pipeline.take(),
             lane: progress.lane.clone(),
-            written: progress.written.clone(),
+            written: progress.doubt.written().clone(),
             what,
+            rerun: None,
             now: clock::now(),
         };
         let started = Instant::now();
@@ -257,7 +258,7 @@ impl Driver {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(super::work::Error::Log(sandbar_log::Error::Trimmed { earliest, .. }))) => {
                 tracing::warn!(route = %self.name, source = %self.source, from = progress.lane.next, to = earliest, "events were deleted before the route read them");
-                progress.lane.next = progress.lane.next.max(earliest);
+                progress.lane.skip_to(earliest);
                 progress.dirty = true;
                 return Ok(());
             }
@@ -278,9 +279,7 @@ impl Driver {
         self.failing = false;
         progress.lane = lane;
         progress.dirty = true;
-        if !progress.written.is_empty() && progress.lane.low() >= progress.doubt {
-            progress.written = Arc::new(Written::new());
-        }
+        progress.doubt.settle(progress.lane.low());
         Ok(())
     }
 
@@ -315,12 +314,51 @@ impl Driver {
         }
     }
 
+    /// Takes up what was asked for. It is durable before any of it is worked, with tails behind all
+    /// that was written so far: a restart must not take an earlier dead letter of an event for that
+    /// of its new attempt. So it waits until nothing is in doubt.
+    async fn put_back_what_is_asked(&mut self, progress: &mut Progress) {
+        if self.asked.is_none() {
+            self.asked = self.again.try_recv().ok();
+        }
+        if self.asked.is_none() || !progress.doubt.settle(progress.lane.low()) {
+            return;
+        }
+        let Some(again) = self.asked.take() else {
+            return;
+        };
+        let answer = self.put_back(progress, &again).await;
+        // Whoever asked may be gone; it will ask again, and be told that it is done.
+        let _ = again.answer.send(answer);
+    }
+
+    async fn put_back(&self, progress: &mut Progress, again: &Again) -> Result<Taken, NotTaken> {
+        let before = progress.lane.clone();
+        let bounds = self.shared.log.bounds(&self.source);
+        let bounds = bounds.map_err(|error| NotTaken::Failed(error.to_string()))?;
+        let taken = again.apply(&mut progress.lane, bounds.earliest, clock::now())?;
+        if progress.lane != before {
+            progress.dirty = true;
+            if let Err(detail) = self.try_save(progress).await {
+                progress.lane = before;
+                return Err(NotTaken::Failed(detail));
+            }
+        }
+        Ok(taken)
+    }
+
     async fn save(&self, progress: &mut Progress) {
+        if let Err(detail) = self.try_save(progress).await {
+            tracing::warn!(route = %self.name, source = %self.source, detail, "the checkpoint could not be saved; it is tried again");
+        }
+    }
+
+    async fn try_save(&self, progress: &mut Progress) -> Result<(), String> {
         let shared = self.shared.clone();
         let (name, source) = (self.name.clone(), self.source.clone());
         let (lane, active) = (progress.lane.clone(), progress.active.clone());
-        let in_doubt = lane.low() < progress.doubt;
-        let recovered = in_doubt.then(|| progress.recovered_tails.clone());
+        progress.doubt.settle(lane.low());
+        let recovered = progress.doubt.tails().cloned();
         let saved = tokio::task::spawn_blocking(move || {
             let tails = match recovered {
                 Some(recovered) => recovered,
@@ -337,19 +375,11 @@ impl Driver {
                 tails: checkpoint.tails,
             })
         });
-        match saved.await {
-            Ok(Ok(saved)) => {
-                self.view.checkpointed(saved);
-                progress.dirty = false;
-            }
-            Ok(Err(detail)) => {
-                tracing::warn!(route = %self.name, source = %self.source, detail, "the checkpoint could not be saved; it is tried again");
-            }
-            Err(error) => {
-                tracing::warn!(route = %self.name, %error, "the checkpoint could not be saved")
-            }
-        }
         progress.saved_at = Instant::now();
+        let saved = saved.await.map_err(|error| error.to_string())??;
+        self.view.checkpointed(saved);
+        progress.dirty = false;
+        Ok(())
     }
 
     fn show(&self, progress: &Progress, state: State) {
@@ -379,10 +409,9 @@ fn choose(lane: &Lane, tail: Offset, paused: bool) -> Option<What> {
     if paused {
         return None;
     }
-    if let Some((key, due)) = lane.first_due()
-        && due <= clock::now()
-    {
-        return Some(What::Line(key.to_owned()));
+    let due = lane.due(clock::now(), LINES_PER_TURN);
+    if !due.is_empty() {
+        return Some(What::Lines(due));
     }
     (lane.next < tail && lane.waiting() < MOST_WAITING).then_some(What::Fresh)
 }
@@ -395,31 +424,16 @@ async fn sleep_until(wake: Option<Instant>) {
 }
 
 /// The tails of all partitions that a route writes to.
-pub fn tails(
-    log: &dyn Log,
-    route: &Resolved,
-    dead_letters: &PartitionId,
-) -> Result<Vec<(PartitionId, Offset)>, String> {
-    let targets = route.targets.iter();
-    let partitions = targets
-        .flat_map(|topic| {
-            (0..topic.partitions).map(|partition| PartitionId::new(topic.name.clone(), partition))
-        })
-        .chain([dead_letters.clone()]);
-    partitions
-        .map(|partition| {
-            let bounds = log.bounds(&partition).map_err(|error| error.to_string())?;
-            Ok((partition, bounds.tail))
-        })
-        .collect()
+pub fn tails(log: &dyn Log, route: &Resolved, dead_letters: &PartitionId) -> Result<Tails, String> {
+    let targets = route.targets.iter().flat_map(|topic| topic.partition_ids());
+    tails_of(log, targets.chain([dead_letters.clone()]))
 }
 
 struct Recovered {
     lane: Lane,
     active: Arc<Resolved>,
-    tails: Vec<(PartitionId, Offset)>,
-    written: Written,
-    doubt: Offset,
+    tails: Tails,
+    doubt: Doubt,
 }
 
 fn recover(
@@ -451,11 +465,10 @@ fn recover(
             lane,
             active: current.clone(),
             tails,
-            written: Written::new(),
-            doubt: 0,
+            doubt: Doubt::default(),
         });
     };
-    let (written, doubt) = written_since(&*shared.log, producer, &checkpoint.tails)?;
+    let doubt = Doubt::behind(&*shared.log, producer, checkpoint.tails.clone())?;
     let active = if checkpoint.active == current.document {
         current.clone()
     } else {
@@ -471,48 +484,6 @@ fn recover(
         lane: checkpoint.lane,
         active,
         tails: checkpoint.tails,
-        written,
         doubt,
     })
-}
-
-/// All outputs of `producer` behind `tails`, and the source offset below which they stop.
-fn written_since(
-    log: &dyn Log,
-    producer: &str,
-    tails: &[(PartitionId, Offset)],
-) -> Result<(Written, Offset), String> {
-    let mut written: Written = HashMap::new();
-    let mut doubt = 0;
-    for (partition, tail) in tails {
-        let mut from = *tail;
-        loop {
-            let heads = match log.heads(partition, from, HEADS) {
-                Ok(heads) => heads,
-                Err(
-                    sandbar_log::Error::NoSuchPartition(_) | sandbar_log::Error::PastTail { .. },
-                ) => break,
-                Err(sandbar_log::Error::Trimmed { earliest, .. }) => {
-                    from = earliest;
-                    continue;
-                }
-                Err(error) => return Err(error.to_string()),
-            };
-            let Some(last) = heads.last() else { break };
-            from = last.base + u64::from(last.count);
-            for provenance in heads.iter().filter_map(|head| head.provenance.as_ref()) {
-                if provenance.producer == producer {
-                    let found: &mut HashSet<_> = written.entry(partition.clone()).or_default();
-                    found.extend(provenance.origins.iter().copied());
-                    let last = provenance
-                        .origins
-                        .iter()
-                        .map(|(offset, _)| offset + 1)
-                        .max();
-                    doubt = doubt.max(last.unwrap_or(0));
-                }
-            }
-        }
-    }
-    Ok((written, doubt))
 }

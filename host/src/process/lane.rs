@@ -14,10 +14,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use sandbar_types::Offset;
 use serde::{Deserialize, Serialize};
 
+use super::again::{PutBack, Ticket};
 use crate::catalog::RetryPolicy;
 
+/// So many attempts with an event are remembered, the last ones.
+const MOST_TOLD: usize = 20;
+
 /// The waiting events of one key, in order. The first is to be tried again at `due`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub offsets: VecDeque<Offset>,
     /// Attempts already made with the first.
@@ -26,13 +30,83 @@ pub struct Line {
     pub due: u64,
     /// Why the first was not settled.
     pub reason: String,
+    /// The last attempts with the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Told>,
+    /// What was begun with events before which another was put.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub begun: BTreeMap<Offset, Begun>,
+}
+
+/// An attempt that settled nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Milliseconds since the epoch.
+    pub at: u64,
+    pub reason: String,
+}
+
+/// How far one came with an event that no longer is the first of its line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    pub attempts: u32,
+    pub due: u64,
+    pub reason: String,
+    pub told: Vec<Told>,
+}
+
+impl Line {
+    /// The first is settled; the next is due at once, or when it was due before.
+    fn pop(&mut self, now: u64) {
+        self.offsets.pop_front();
+        let next = self.offsets.front();
+        let begun = next.and_then(|offset| self.begun.remove(offset));
+        let Begun {
+            attempts,
+            due,
+            reason,
+            told,
+        } = begun.unwrap_or(Begun {
+            attempts: 0,
+            due: now,
+            reason: String::new(),
+            told: Vec::new(),
+        });
+        (self.attempts, self.due, self.reason, self.told) = (attempts, due, reason, told);
+    }
+
+    /// Puts an event where its offset belongs; false when it is there already.
+    fn insert(&mut self, offset: Offset, now: u64) -> bool {
+        let Err(at) = self.offsets.binary_search(&offset) else {
+            return false;
+        };
+        if at == 0 {
+            if let Some(&first) = self.offsets.front()
+                && self.attempts > 0
+            {
+                let begun = Begun {
+                    attempts: self.attempts,
+                    due: self.due,
+                    reason: std::mem::take(&mut self.reason),
+                    told: std::mem::take(&mut self.told),
+                };
+                self.begun.insert(first, begun);
+            }
+            (self.attempts, self.due) = (0, now);
+        }
+        self.offsets.insert(at, offset);
+        true
+    }
 }
 
 /// What a route counted since it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Counts {
-    /// Source events settled.
+    /// Source events settled; one that was put back counts once.
     pub read: u64,
+    /// Source events settled after they were put back.
+    #[serde(default)]
+    pub redriven: u64,
     /// Outputs written, by target topic.
     pub emitted: BTreeMap<String, u64>,
     /// Source events left out on purpose, by reason.
@@ -63,6 +137,7 @@ impl Counts {
     /// Adds what another counted.
     pub fn add(&mut self, other: &Self) {
         self.read += other.read;
+        self.redriven += other.redriven;
         self.rejected += other.rejected;
         self.dead_letters += other.dead_letters;
         self.retries += other.retries;
@@ -83,6 +158,12 @@ pub struct Lane {
     /// Lines of waiting events, by key.
     pub lines: HashMap<String, Line>,
     pub counts: Counts,
+    /// The waiting events that were put back, each with how often.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub redrives: BTreeMap<Offset, u32>,
+    /// The last request to put events back that was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Ticket>,
 }
 
 /// What became of one event.
@@ -138,6 +219,71 @@ impl Lane {
         lines.min_by_key(|(_, due)| *due)
     }
 
+    /// The keys of lines that are due at `now`, the longest due first: at most so many.
+    #[must_use]
+    pub fn due(&self, now: u64, most: usize) -> Vec<String> {
+        let due = self.lines.iter().filter(|(_, line)| line.due <= now);
+        let mut due: Vec<(u64, &String)> = due.map(|(key, line)| (line.due, key)).collect();
+        if due.len() > most {
+            due.select_nth_unstable(most);
+            due.truncate(most);
+        }
+        due.sort_unstable();
+        due.into_iter().map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Puts an event that was settled back into the line of its key, in the order of the offsets.
+    /// One that waits already, or that is to be read for the first time yet, is left as it is.
+    pub fn put_back(&mut self, event: &PutBack, now: u64) {
+        if event.offset >= self.next {
+            return;
+        }
+        let line = self.lines.entry(event.key.clone()).or_default();
+        if line.insert(event.offset, now) {
+            self.redrives.insert(event.offset, event.redrives);
+        }
+    }
+
+    /// How often the event at `offset`, which waits, was put back.
+    #[must_use]
+    pub fn redrives(&self, offset: Offset) -> u32 {
+        self.redrives.get(&offset).copied().unwrap_or(0)
+    }
+
+    /// Takes note that all before `earliest` is no longer there.
+    pub fn skip_to(&mut self, earliest: Offset) {
+        self.next = self.next.max(earliest);
+        for line in self.lines.values_mut() {
+            while line.offsets.front().is_some_and(|&first| first < earliest) {
+                line.pop(0);
+            }
+        }
+        self.lines.retain(|_, line| !line.offsets.is_empty());
+        self.redrives.retain(|offset, _| *offset >= earliest);
+    }
+
+    /// Takes note that a waiting event is no longer there.
+    pub fn forget(&mut self, offset: Offset) {
+        for line in self.lines.values_mut() {
+            if line.offsets.front() == Some(&offset) {
+                line.pop(0);
+            } else {
+                line.offsets.retain(|known| *known != offset);
+            }
+        }
+        self.lines.retain(|_, line| !line.offsets.is_empty());
+        self.redrives.remove(&offset);
+    }
+
+    /// The attempts with the event at `offset` of `key` that settled nothing, the last ones.
+    #[must_use]
+    pub fn told(&self, key: &str, offset: Offset) -> &[Told] {
+        match self.lines.get(key) {
+            Some(line) if line.offsets.front() == Some(&offset) => &line.told,
+            _ => &[],
+        }
+    }
+
     /// Attempts already made with the event at `offset` of `key`.
     #[must_use]
     pub fn attempts(&self, key: &str, offset: Offset) -> u32 {
@@ -160,14 +306,15 @@ impl Lane {
         self.next = self.next.max(offset + 1);
         match what {
             Settlement::Settled => {
-                self.counts.read += 1;
+                if self.redrives.remove(&offset).is_some() {
+                    self.counts.redriven += 1;
+                } else {
+                    self.counts.read += 1;
+                }
                 if let Some(line) = self.lines.get_mut(key)
                     && line.offsets.front() == Some(&offset)
                 {
-                    line.offsets.pop_front();
-                    line.attempts = 0;
-                    line.due = now;
-                    line.reason.clear();
+                    line.pop(now);
                     if line.offsets.is_empty() {
                         self.lines.remove(key);
                     }
@@ -177,13 +324,18 @@ impl Lane {
                 self.counts.retries += 1;
                 let line = self.lines.entry(key.to_owned()).or_insert_with(|| Line {
                     offsets: VecDeque::from([offset]),
-                    attempts: 0,
-                    due: 0,
-                    reason: String::new(),
+                    ..Line::default()
                 });
                 line.attempts += 1;
                 line.due = now + policy.backoff_ms(line.attempts);
                 line.reason.clone_from(reason);
+                line.told.push(Told {
+                    at: now,
+                    reason: reason.clone(),
+                });
+                if line.told.len() > MOST_TOLD {
+                    line.told.remove(0);
+                }
             }
             Settlement::Behind => {
                 if let Some(line) = self.lines.get_mut(key)

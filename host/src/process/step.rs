@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use sandbar_types::{Batch, Offset, PartitionId};
 
-use super::lane::{Lane, Settlement};
+use super::lane::{Lane, Settlement, Told};
 use crate::catalog::RetryPolicy;
 pub use crate::dead_letter::Cause;
 
@@ -66,6 +66,10 @@ pub struct Parked {
     pub offset: Offset,
     pub attempts: u32,
     pub failure: Failure,
+    /// The attempts before the last one.
+    pub told: Vec<Told>,
+    /// How often the event was put back before.
+    pub redrives: u32,
 }
 
 /// What is to be written, and what is then true of the lane.
@@ -251,16 +255,24 @@ impl<'a> Deciding<'a> {
     }
 
     fn park(&mut self, event: usize, offset: Offset, attempts: u32, failure: Failure) {
-        let counts = &mut self.decision.lane.counts;
-        counts.dead_letters += 1;
-        counts.rejected += u64::from(failure.cause == Cause::Rejected);
+        let lane = &mut self.decision.lane;
+        lane.counts.dead_letters += 1;
+        lane.counts.rejected += u64::from(failure.cause == Cause::Rejected);
         let written = self.input.written.get(self.input.dead_letters);
         if !written.is_some_and(|found| found.contains(&(offset, 0))) {
+            let told = if lane.lines.is_empty() {
+                Vec::new()
+            } else {
+                lane.told(&self.input.batch.get(event).key(), offset)
+                    .to_vec()
+            };
             self.decision.parked.push(Parked {
                 event,
                 offset,
                 attempts,
                 failure,
+                told,
+                redrives: lane.redrives(offset),
             });
         }
     }

@@ -12,10 +12,11 @@ use super::{
     dead_letter,
     guest_logs::GuestLogs,
     lane::Lane,
+    mark::Mark,
     pipeline::Pipeline,
-    step::{self, Decision, Placed, Processed, Target, Written},
+    step::{self, Decision, Parked, Placed, Processed, Target, Written},
 };
-use crate::catalog::Resolved;
+use crate::catalog::{Resolved, Topic};
 
 /// The most events that go through a plugin in one call.
 const EVENTS_PER_CALL: usize = 1000;
@@ -34,8 +35,8 @@ const BYTES_PER_FRAME: usize = 8 * 1024 * 1024;
 pub enum What {
     /// New events, from the lane's next offset on.
     Fresh,
-    /// The line of this key.
-    Line(String),
+    /// The lines of these keys.
+    Lines(Vec<String>),
 }
 
 /// Everything that a turn needs.
@@ -50,8 +51,23 @@ pub struct Turn {
     pub lane: Lane,
     pub written: Arc<Written>,
     pub what: What,
+    /// None: it is the route's own turn.
+    pub rerun: Option<Rerun>,
     /// Milliseconds since the epoch.
     pub now: u64,
+}
+
+/// What is different when a route's steps run over a part of its source once more.
+#[derive(Clone, Debug)]
+pub struct Rerun {
+    /// Where the part ends.
+    pub until: Offset,
+    /// The most events of this turn.
+    pub most: usize,
+    /// What marks its outputs.
+    pub mark: Mark,
+    /// Instead of the route's own targets.
+    pub into: Option<Arc<Topic>>,
 }
 
 /// What a turn comes to.
@@ -63,6 +79,9 @@ pub struct Outcome {
     pub lane: Lane,
     /// How many source events were looked at.
     pub events: usize,
+    /// Of a rerun: what could not be processed. It was settled by the route's own run before, so it
+    /// becomes no dead letter once more.
+    pub failed: Vec<Parked>,
 }
 
 /// Why a turn came to nothing.
@@ -94,14 +113,19 @@ impl Turn {
         };
         let chunks = match self.what.clone() {
             What::Fresh => self.read_fresh()?,
-            What::Line(key) => self.read_line(&key)?,
+            What::Lines(keys) => self.read_lines(&keys)?,
         };
+        let into = self.rerun.as_ref().and_then(|rerun| rerun.into.clone());
         let targets: Vec<Target> = (self.route.targets.iter())
-            .map(|topic| Target {
-                topic: topic.name.clone(),
-                partitions: topic.partitions,
+            .map(|topic| {
+                let topic = into.as_ref().unwrap_or(topic);
+                Target {
+                    topic: topic.name.clone(),
+                    partitions: topic.partitions,
+                }
             })
             .collect();
+        let mut failed = Vec::new();
         let mut frames = Vec::new();
         let mut events = 0;
         let mut lane = std::mem::take(&mut self.lane);
@@ -114,7 +138,7 @@ impl Turn {
                 &batch,
                 pipeline.take_said(),
             );
-            let decision = step::decide(&step::Input {
+            let mut decision = step::decide(&step::Input {
                 lane: &lane,
                 batch: &batch,
                 offsets: &offsets,
@@ -125,7 +149,17 @@ impl Turn {
                 dead_letters: &self.dead_letters,
                 now: self.now,
             });
-            self.frames_of(&decision, &processed, &batch, &mut frames);
+            if let Some(rerun) = &self.rerun {
+                failed.append(&mut decision.parked);
+                merge_writes(&mut decision);
+                let marked = Processed {
+                    outputs: rerun.mark.apply(&processed.outputs),
+                    ..processed
+                };
+                self.frames_of(&decision, &marked, &batch, &mut frames);
+            } else {
+                self.frames_of(&decision, &processed, &batch, &mut frames);
+            }
             events += offsets.len();
             lane = decision.lane;
         }
@@ -134,6 +168,7 @@ impl Turn {
             frames,
             lane,
             events,
+            failed,
         })
     }
 
@@ -147,8 +182,9 @@ impl Turn {
 
     /// How many events go into one call, and into the turn.
     fn most_events(&self) -> (usize, usize) {
+        let most = self.rerun.as_ref().map_or(usize::MAX, |rerun| rerun.most);
         if !self.route.calls_out() {
-            return (EVENTS_PER_CALL, EVENTS_PER_TURN);
+            return (EVENTS_PER_CALL.min(most), EVENTS_PER_TURN.min(most));
         }
         let each: Duration = self
             .route
@@ -158,12 +194,14 @@ impl Turn {
             .sum();
         let events = TURN_CALLING_OUT.as_millis() / each.as_millis().max(1);
         let events = usize::try_from(events.clamp(1, EVENTS_PER_TURN_CALLING_OUT)).unwrap_or(1);
+        let events = events.min(most);
         (events, events)
     }
 
     /// New events in chunks of at most [`EVENTS_PER_CALL`]; small frames are put together.
     fn read_fresh(&mut self) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
-        let tail = self.log.bounds(&self.source)?.tail;
+        let until = self.rerun.as_ref().map_or(Offset::MAX, |rerun| rerun.until);
+        let tail = self.log.bounds(&self.source)?.tail.min(until);
         let frames = self
             .log
             .read(&self.source, self.lane.next, BYTES_PER_TURN)?;
@@ -179,11 +217,20 @@ impl Turn {
             if chunks.len() * per_call + offsets.len() >= per_turn {
                 break;
             }
+            if frame.base >= until {
+                if chunks.is_empty() && offsets.is_empty() {
+                    // What was left of the part lay in a gap.
+                    self.lane.next = self.lane.next.max(until);
+                }
+                break;
+            }
             let whole = self.decode(&frame)?;
+            let length = usize::try_from(until - frame.base).unwrap_or(usize::MAX);
+            let length = whole.len().min(length);
             let skip = self.lane.next.saturating_sub(frame.base);
-            let mut at = usize::try_from(skip).unwrap_or(whole.len());
-            while at < whole.len() {
-                let end = whole.len().min(at + per_call - offsets.len());
+            let mut at = usize::try_from(skip).unwrap_or(length);
+            while at < length && chunks.len() * per_call + offsets.len() < per_turn {
+                let end = length.min(at + per_call - offsets.len());
                 gathered.push(whole.slice(at, end));
                 offsets.extend(frame.base + at as u64..frame.base + end as u64);
                 at = end;
@@ -199,18 +246,39 @@ impl Turn {
         Ok(chunks)
     }
 
-    /// The first events of a line.
-    fn read_line(&self, key: &str) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
-        let Some(line) = self.lane.lines.get(key) else {
-            return Ok(Vec::new());
-        };
-        let mut offsets = Vec::new();
+    /// The first events of lines, as many as go into one call.
+    fn read_lines(&mut self, keys: &[String]) -> Result<Vec<(Vec<Offset>, Batch)>, Error> {
+        let lines = keys.iter().filter_map(|key| self.lane.lines.get(key));
+        let mut wanted: Vec<Offset> = lines
+            .flat_map(|line| line.offsets.iter().copied())
+            .take(self.most_events().0)
+            .collect();
+        // Neighbours lie in one frame; the order of a key is that of the offsets.
+        wanted.sort_unstable();
+        let mut offsets = Vec::with_capacity(wanted.len());
         let mut builder = BatchBuilder::new();
-        for &offset in line.offsets.iter().take(self.most_events().0) {
-            for frame in self.log.read(&self.source, offset, 1)?.iter().take(1) {
-                let batch = self.decode(frame)?;
-                builder.push(batch.get(usize::try_from(offset - frame.base).unwrap_or_default()));
-                offsets.push(offset);
+        let mut last: Option<(Offset, Batch)> = None;
+        for offset in wanted {
+            let held =
+                |base: Offset, batch: &Batch| (base..base + batch.len() as u64).contains(&offset);
+            if !last
+                .as_ref()
+                .is_some_and(|(base, batch)| held(*base, batch))
+            {
+                let frames = self.log.read(&self.source, offset, 1)?;
+                last = match frames.first() {
+                    Some(frame) => Some((frame.base, self.decode(frame)?)),
+                    None => None,
+                };
+            }
+            match &last {
+                Some((base, batch)) if held(*base, batch) => {
+                    let index = usize::try_from(offset - base).unwrap_or_default();
+                    builder.push(batch.get(index));
+                    offsets.push(offset);
+                }
+                // In a gap that a repair left.
+                _ => self.lane.forget(offset),
             }
         }
         Ok(vec![(offsets, builder.finish())])
@@ -239,7 +307,8 @@ impl Turn {
                 });
             };
         for (partition, placed) in &decision.writes {
-            let durability = (self.route.targets.iter())
+            let into = self.rerun.as_ref().and_then(|rerun| rerun.into.as_ref());
+            let durability = (self.route.targets.iter().chain(into))
                 .find(|topic| topic.name == partition.topic)
                 .map_or(Durability::Sync, |topic| topic.durability());
             let whole = placed.len() == processed.outputs.len()
@@ -285,6 +354,21 @@ impl Turn {
             );
         }
     }
+}
+
+/// Puts together what goes into one partition: several targets may have become one.
+fn merge_writes(decision: &mut Decision) {
+    let mut merged: Vec<(PartitionId, Vec<Placed>)> = Vec::new();
+    for (partition, placed) in decision.writes.drain(..) {
+        match merged.iter_mut().find(|(known, _)| *known == partition) {
+            Some((_, known)) => known.extend(placed),
+            None => merged.push((partition, placed)),
+        }
+    }
+    for (_, placed) in &mut merged {
+        placed.sort_unstable_by_key(|one| one.output);
+    }
+    decision.writes = merged;
 }
 
 fn origins_of(placed: &[Placed]) -> Vec<(Offset, u32)> {
