@@ -10,8 +10,8 @@ mod subscription;
 mod subscriptions;
 mod tail;
 
-pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter};
-pub use lineage::{EventHead, Lineage, Origin, OutputAt, RouteFate, trace_outputs};
+pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter, RedrivenEntry, Selection};
+pub use lineage::{EventHead, Lineage, Origin, OutputAt, Producer, RouteFate, trace_outputs};
 pub use page::{Page, Reader, Start};
 pub use subscription::{
     Again, Counts as SubscriptionCounts, Gap, LaneStatus, Move, Outcome, Reset, ResetTarget,

@@ -5,11 +5,15 @@ use std::{sync::Arc, time::Duration};
 use sandbar_log::{Frame, Log};
 use sandbar_types::{AttributeValue, Batch, Offset, PartitionId, Provenance};
 
+use super::lineage::Producer;
+
 use crate::{
     ingest::cloudevents,
     problem::{Code, Problem},
 };
 
+/// In the place of a route: what was written is a copy.
+const COPY: &str = "-";
 /// A page is closed when its events have so many bytes.
 const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
@@ -235,25 +239,23 @@ pub(super) fn encode(
         ),
         ("sandbaroffset", AttributeValue::String(offset.to_string())),
     ];
-    if let Some((route, origin)) = frame
-        .provenance
-        .as_ref()
-        .and_then(|provenance| origin(provenance, index))
-    {
-        extra.push(("sandbarroute", AttributeValue::String(route.to_owned())));
+    let provenance = frame.provenance.as_ref();
+    if let Some((route, origin)) = provenance.and_then(|provenance| origin(provenance, index)) {
+        if let Some(route) = route {
+            extra.push(("sandbarroute", AttributeValue::String(route.to_owned())));
+        }
         extra.push(("sandbarorigin", AttributeValue::String(origin)));
     }
     cloudevents::encode_structured(batch.get(index), &extra, out);
 }
 
-/// The route and the position (`topic/partition/offset`) that event `index` of a frame came from.
-pub(super) fn origin(provenance: &Provenance, index: usize) -> Option<(&str, String)> {
-    let (route, source) = provenance
-        .producer
-        .strip_prefix("route/")?
-        .split_once('/')?;
+/// The route, unless it is a copy, and the position (`topic/partition/offset`) that event `index` of a
+/// frame came from.
+pub(super) fn origin(provenance: &Provenance, index: usize) -> Option<(Option<&str>, String)> {
+    let producer = Producer::parse(&provenance.producer)?;
     let (offset, _) = provenance.origins.get(index)?;
-    Some((route, format!("{source}/{offset}")))
+    let route = Some(producer.route).filter(|route| *route != COPY);
+    Some((route, format!("{}/{offset}", producer.source)))
 }
 
 /// What a reader is told of an error of the log.

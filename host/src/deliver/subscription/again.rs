@@ -43,7 +43,8 @@ impl Subscription {
 
     /// Blocks on the disk. Whoever calls holds the gate for writing.
     fn offer_now(&self, lane: &Lane, events: &[Again]) -> Result<usize, Problem> {
-        let most = self.settings().policy.max_waiting.saturating_mul(2);
+        let settings = self.settings();
+        let most = settings.policy.max_waiting.saturating_mul(2);
         let mut looked_at = 0;
         for again in events {
             let found = lane.find(&self.shared, again.offset)?;
@@ -53,12 +54,24 @@ impl Subscription {
             }
             looked_at += 1;
             if let Some(chunk) = found {
+                // What is replayed is for this subscription only if its filters take it.
+                let replayed = again.redrives == 0;
+                if replayed && !settings.takes(chunk.batch(), chunk.index(again.offset)) {
+                    continue;
+                }
                 let key = key_of(&chunk, again.offset);
                 inner.group.offer_again(again.offset, key, again.redrives);
             }
         }
         lane.save(&self.shared, true).map_err(storage)?;
         Ok(looked_at)
+    }
+
+    /// Whether an event is still to be delivered, or is held.
+    #[must_use]
+    pub fn waits(&self, partition: &PartitionId, offset: Offset) -> bool {
+        let lane = self.lane(partition);
+        lane.is_ok_and(|lane| lane.lock().group.has(offset))
     }
 
     /// Held events that are given up for good; their keys go on. `None`: all of them. How many there

@@ -88,9 +88,9 @@ impl Chunk {
         usize::try_from(offset - self.base).unwrap_or(usize::MAX)
     }
 
-    /// The route and the position that the event came from.
+    /// The route, unless it is a copy, and the position that the event came from.
     #[must_use]
-    pub fn origin(&self, offset: Offset) -> Option<(&str, String)> {
+    pub fn origin(&self, offset: Offset) -> Option<(Option<&str>, String)> {
         let index = self.index(offset);
         let after = self.frames.partition_point(|(first, _)| *first <= index);
         let (first, provenance) = self.frames.get(after.checked_sub(1)?)?;

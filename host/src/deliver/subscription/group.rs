@@ -171,6 +171,12 @@ impl Group {
         self.slots.len()
     }
 
+    /// Whether an event was read and is not settled.
+    #[must_use]
+    pub fn has(&self, offset: Offset) -> bool {
+        self.slots.contains_key(&offset)
+    }
+
     /// How many events are with clients.
     #[must_use]
     pub fn out(&self) -> usize {

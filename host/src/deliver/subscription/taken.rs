@@ -175,7 +175,9 @@ impl TakenEvent {
             number(self.offset, out);
             out.push(b'"');
             if let Some((route, origin)) = self.chunk.origin(self.offset) {
-                member(b"route", route.as_bytes(), out);
+                if let Some(route) = route {
+                    member(b"route", route.as_bytes(), out);
+                }
                 member(b"origin", origin.as_bytes(), out);
             }
             out.extend_from_slice(b",\"sandbarlease\":\"");
