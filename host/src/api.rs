@@ -8,6 +8,7 @@ mod contracts;
 mod dead_letters;
 mod events;
 mod extract;
+mod jobs;
 mod lineage;
 mod logs;
 mod plugins;
@@ -49,6 +50,7 @@ type Shared = axum::extract::State<Arc<Hub>>;
         (name = "contracts", description = "Versioned schemas"),
         (name = "plugins", description = "Uploaded WebAssembly"),
         (name = "routes", description = "From a topic through plugins to other topics"),
+        (name = "jobs", description = "Long work: redrives and replays"),
         (name = "subscriptions", description = "Consumer groups: pull events and settle them, or have them sent"),
         (name = "system", description = "Probes, metrics, documents"),
     ),
@@ -94,6 +96,14 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(subscriptions::enable))
         .routes(routes!(subscriptions::release))
         .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::get))
+        .routes(routes!(dead_letters::redrive))
+        .routes(routes!(jobs::replay_route))
+        .routes(routes!(jobs::replay_topic))
+        .routes(routes!(jobs::replay_subscription))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::cancel))
         .routes(routes!(system::status))
         .routes(routes!(system::healthz))
         .routes(routes!(system::readyz))

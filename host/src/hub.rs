@@ -1,7 +1,7 @@
 //! Wires the stages together; the only file that names them all.
 //!
 //! [`Hub::open`] brings everything up in the order of dependence, [`Hub::close`] takes it down in
-//! the order of the data: no more publishes, then the shadows and the routes, then the log.
+//! the order of the data: no more publishes, then the jobs, the shadows and the routes, then the log.
 
 use std::{
     fs::{self, File},
@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     deliver::{Reader, Subscriptions},
     ingest::Publisher,
+    jobs::Jobs,
     meta,
     metrics::Metrics,
     problem::Problem,
@@ -29,6 +30,7 @@ use crate::{
 };
 
 mod calls;
+mod jobs;
 mod outbound;
 mod readings;
 mod services;
@@ -38,6 +40,7 @@ mod trace;
 mod trial;
 
 pub use calls::ContractCheck;
+pub use jobs::Begun;
 pub use readings::{LaneReading, RouteStatus};
 pub use shadows::ShadowStatus;
 pub use trial::{Trial, TrialRequest};
@@ -51,8 +54,9 @@ pub struct Hub {
     pub config: Config,
     pub catalog: Arc<Catalog>,
     pub publisher: Publisher,
-    pub processor: Processor,
+    pub processor: Arc<Processor>,
     pub shadows: Shadows,
+    pub jobs: Jobs,
     pub reader: Reader,
     pub subscriptions: Arc<Subscriptions>,
     pub engine: Engine,
@@ -132,15 +136,17 @@ impl Hub {
         let dead_letters = PartitionId::new(name, 0);
         let names = catalog.subscriptions().into_keys();
         let subscriptions = Subscriptions::open(&shared_log, &store, dead_letters.clone(), names)?;
+        let subscriptions = Arc::new(subscriptions);
         let processor = Processor::new(
             shared_log.clone(),
             engine.clone(),
             catalog.clone(),
-            Checkpoints::new(store),
+            Checkpoints::new(store.clone()),
             dead_letters.clone(),
             metrics.clone(),
             tables.clone(),
         );
+        let processor = Arc::new(processor);
         let (ripe, ripened) = tokio::sync::mpsc::unbounded_channel();
         let shadows = Shadows::new(
             shared_log.clone(),
@@ -156,6 +162,14 @@ impl Hub {
                 .map_err(|problem| format!("route {name}: {problem}"))?;
             processor.apply(&Arc::new(resolved), route.paused)?;
         }
+        let jobs = Jobs::open(
+            shared_log.clone(),
+            store,
+            catalog.clone(),
+            processor.clone(),
+            subscriptions.clone(),
+            dead_letters.clone(),
+        )?;
         let hub = Arc::new(Self {
             reader: Reader::new(shared_log),
             stopping: CancellationToken::new(),
@@ -170,7 +184,8 @@ impl Hub {
             publisher,
             processor,
             shadows,
-            subscriptions: Arc::new(subscriptions),
+            jobs,
+            subscriptions,
             engine,
             metrics,
             log,
@@ -186,6 +201,7 @@ impl Hub {
         }
         let saving = (hub.subscriptions.clone()).keep_saving(hub.stopping.clone());
         hub.tasks.spawn(saving);
+        hub.jobs.resume();
         hub.tasks.spawn(retention(hub.clone()));
         hub.tasks.spawn(shadows::promote_ripe(hub.clone(), ripened));
         Ok(hub)
@@ -197,6 +213,7 @@ impl Hub {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.jobs.stop().await;
         self.shadows.stop_all().await;
         self.processor.stop().await;
         let subscriptions = self.subscriptions.clone();
@@ -260,6 +277,7 @@ async fn retention(hub: Arc<Hub>) {
                         let needs = [
                             hub.processor.needs(&partition),
                             hub.subscriptions.needs(&partition),
+                            hub.jobs.needs(&partition),
                         ];
                         let keep_from = needs.into_iter().flatten().min().unwrap_or(u64::MAX);
                         if let Err(error) =

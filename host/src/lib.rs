@@ -6,6 +6,8 @@ pub mod ingest;
 pub mod process;
 pub mod shadow;
 
+pub mod jobs;
+
 pub mod catalog;
 pub mod meta;
 

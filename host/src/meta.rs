@@ -24,6 +24,7 @@ pub mod tables {
     pub const ROUTES: &str = "routes";
     pub const SHADOWS: &str = "shadows";
     pub const CHECKPOINTS: &str = "checkpoints";
+    pub const JOBS: &str = "jobs";
     pub const SUBSCRIPTIONS: &str = "subscriptions";
     /// How far subscriptions came.
     pub const POSITIONS: &str = "positions";

@@ -114,6 +114,8 @@ codes! {
     UnknownChannel "unknown-channel" 404 "The channel does not exist" "Make it with PUT /v1/plugins/{name}/channels/{channel}.";
     UnknownRoute "unknown-route" 404 "The route does not exist" "Create it with PUT /v1/routes/{route}; GET /v1/routes lists what there is.";
     UnknownShadow "unknown-shadow" 404 "The route has no shadow" "Set a candidate beside it with PUT /v1/routes/{route}/shadow.";
+    UnknownDeadLetter "unknown-dead-letter" 404 "The dead letter does not exist" "GET /v1/dead-letters lists what there is, each with its id and its offset.";
+    UnknownJob "unknown-job" 404 "The job does not exist" "GET /v1/jobs lists what there is; the last 1000 that are over are remembered.";
     UnknownSubscription "unknown-subscription" 404 "The subscription does not exist" "Create it with PUT /v1/subscriptions/{name}; GET /v1/subscriptions lists what there is.";
     UnknownEvent "unknown-event" 404 "There is no such event" "Check topic, partition and offset; GET /v1/topics/{topic} tells the ends of each partition.";
     UnsupportedMediaType "unsupported-media-type" 415 "The content type is not supported here" "Use one of the content types that the detail lists.";
@@ -135,6 +137,8 @@ codes! {
     NameTaken "name-taken" 409 "The name is taken" "The versions and the channels of a plugin share their names: choose another.";
     NothingToRollBack "nothing-to-roll-back" 409 "There is no version to go back to" "Activate a version by name.";
     ShadowOver "shadow-over" 409 "The shadow is over" "Set another candidate with PUT /v1/routes/{route}/shadow.";
+    JobOver "job-over" 409 "The job is over" "Nothing is left to be cancelled; GET /v1/jobs/{id} tells what it did.";
+    TooManyJobs "too-many-jobs" 409 "Too many jobs are waiting" "Wait until some are over, or cancel some: GET /v1/jobs lists them.";
     PluginBundled "plugin-bundled" 409 "The plugin version ships with the hub" "It takes no room in the data folder and cannot be deleted; upload another version, or leave it unused.";
     InvalidSchema "invalid-schema" 422 "The schema is not valid" "Correct the place that the detail names. Nothing is fetched from the network: put what is referred to into the same document.";
     VersionTaken "version-taken" 409 "This version has other bytes" "Versions never change: upload under a new version.";

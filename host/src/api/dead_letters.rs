@@ -1,12 +1,23 @@
 //! Dead letters over HTTP.
 
-use axum::{Json as Answer, extract::State};
-use serde::Deserialize;
+use axum::{
+    Json as Answer,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use super::{Shared, extract::Params, refusal::ProblemDocument};
+use super::{
+    Caller, Shared,
+    extract::{Json, Params},
+    refusal::ProblemDocument,
+};
 use crate::{
-    deliver::{DeadLetterPage, Filter},
+    deliver::{DeadLetterEntry, DeadLetterPage, Selection},
+    hub::Begun,
+    jobs::{Job, RedrivePlan, RedriveRequest},
     problem::{Code, Problem},
 };
 
@@ -16,18 +27,30 @@ use crate::{
 pub(super) struct ListQuery {
     route: Option<String>,
     subscription: Option<String>,
+    /// `name` or `name@version`.
+    plugin: Option<String>,
     /// `rejected`, `trap`, `deadline`, `memory`, `output-limit`, `contract`, `retries-exhausted`,
     /// `undeclared-target`, `bad-answer`, `expired`, `refused`, `trimmed`.
     cause: Option<String>,
     /// The topic of the original event.
     topic: Option<String>,
+    /// The key of the original event.
+    key: Option<String>,
+    /// Written at or after this time (RFC 3339, or milliseconds since the epoch).
+    since: Option<String>,
+    /// Written before this time.
+    until: Option<String>,
+    /// One id, or the offset of one.
+    id: Option<String>,
+    /// `true`: only those that were redriven; `false`: only those that were not.
+    redriven: Option<bool>,
     /// `next` of the page before.
     after: Option<u64>,
     /// 1 to 1000; default 100.
     limit: Option<usize>,
 }
 
-/// Events that could not be processed, with cause, reason and the original event.
+/// Events that could not be processed or delivered, with cause, reason and the original event.
 #[utoipa::path(get, path = "/v1/dead-letters", tag = "events", operation_id = "list_dead_letters",
     params(ListQuery),
     responses(
@@ -45,17 +68,63 @@ pub(super) async fn list(
             format!("limit={limit} is not within 1 to 1000"),
         ));
     }
-    let filter = Filter {
+    let selection = Selection {
         route: query.route,
         subscription: query.subscription,
+        plugin: query.plugin,
         cause: query.cause,
         topic: query.topic,
+        key: query.key,
+        since: query.since,
+        until: query.until,
+        ids: query.id.into_iter().collect(),
     };
-    let from = query.after.unwrap_or(0);
-    hub.blocking(move |hub| {
-        hub.reader
-            .dead_letters(&hub.dead_letters, &filter, from, limit)
-    })
-    .await
-    .map(Answer)
+    let filter = selection.checked(None)?;
+    let (from, redriven) = (query.after.unwrap_or(0), query.redriven);
+    hub.blocking(move |hub| hub.list_dead_letters(&filter, redriven, from, limit))
+        .await
+        .map(Answer)
+}
+
+/// One dead letter: the event, the error, each attempt, and whether it was redriven.
+#[utoipa::path(get, path = "/v1/dead-letters/{id}", tag = "events", operation_id = "get_dead_letter",
+    params(("id" = String, Path, description = "Its id, with / as %2F, or its offset in sandbar.dead-letters")),
+    responses(
+        (status = 200, body = DeadLetterEntry),
+        (status = 404, description = "unknown-dead-letter", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn get(
+    State(hub): Shared,
+    Path(id): Path<String>,
+) -> Result<Answer<DeadLetterEntry>, Problem> {
+    hub.blocking(move |hub| hub.dead_letter(&id))
+        .await
+        .map(Answer)
+}
+
+/// Puts the events of dead letters back where they could not be processed or delivered, once the
+/// cause is mended. Each letter is redriven once; an event that comes back has a newer one. Events of
+/// a key are worked in their order, and later ones that wait stay behind them.
+#[utoipa::path(post, path = "/v1/dead-letters/redrive", tag = "events", operation_id = "redrive_dead_letters",
+    request_body = RedriveRequest,
+    responses(
+        (status = 200, description = "With dry_run: what would be redriven; nothing has changed", body = RedrivePlan),
+        (status = 202, description = "Begun", body = Job),
+        (status = 409, description = "too-many-jobs", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-document", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn redrive(
+    State(hub): Shared,
+    caller: Caller,
+    Json(request): Json<RedriveRequest>,
+) -> Result<Response, Problem> {
+    hub.redrive(request, caller.name).await.map(answer)
+}
+
+/// 200 with a plan, or 202 with the job.
+pub(super) fn answer<P: Serialize>(begun: Begun<P>) -> Response {
+    match begun {
+        Begun::Plan(plan) => Answer(plan).into_response(),
+        Begun::Job(job) => (StatusCode::ACCEPTED, Answer(job)).into_response(),
+    }
 }

@@ -107,6 +107,15 @@ impl Hub {
     pub async fn delete_topic(self: &Arc<Self>, name: String) -> Result<(), Problem> {
         self.blocking(move |hub| {
             let topic = hub.catalog.topic(&name)?;
+            let jobs = hub.jobs.users_of(&topic.name);
+            if !jobs.is_empty() {
+                let detail = format!(
+                    "topic {name} is read or written by the jobs: {}",
+                    jobs.join(", ")
+                );
+                return Err(Problem::new(Code::TopicInUse, detail)
+                    .help("Wait until the jobs are over, or cancel them."));
+            }
             hub.catalog.delete_topic(&name)?;
             hub.subscriptions.forget_topic(&topic);
             if let Ok(name) = Name::new(&name) {

@@ -7,7 +7,7 @@ use sandbar_types::{Batch, Name, PartitionId, Position};
 
 use super::Hub;
 use crate::{
-    deliver::{EventHead, Lineage, Origin, OutputAt, RouteFate, trace_outputs},
+    deliver::{EventHead, Lineage, Origin, OutputAt, Producer, RouteFate, trace_outputs},
     problem::Problem,
     process::{self, LaneStatus},
 };
@@ -66,6 +66,23 @@ impl Hub {
                 lineage.outputs.extend(outputs);
             }
         }
+        for topic in self.jobs.side_topics(&topic.name) {
+            let Ok(topic) = self.catalog.topic(topic.as_str()) else {
+                continue;
+            };
+            let is_target = |route: &crate::catalog::Route| {
+                route.document.from == source.topic && route.document.to.contains(&topic.name)
+            };
+            // What lies in targets of routes was found already, but for copies.
+            let found = self.catalog.routes().values().any(is_target);
+            let wanted = |producer: &Producer<'_>| {
+                producer.replay.is_some() && (!found || producer.route == "-")
+            };
+            for target in topic.partition_ids() {
+                let traced = trace_outputs(&*self.log, wanted, &position, &target, frame.time)?;
+                lineage.outputs.extend(traced);
+            }
+        }
         Ok(lineage)
     }
 
@@ -93,18 +110,21 @@ impl Hub {
         if snapshot.lines.contains(&position.offset) {
             return Ok((fate("waiting", None), Vec::new()));
         }
-        let producer = format!("route/{route}/{source}");
+        let of_route = |producer: &Producer<'_>| producer.route == route.as_str();
         let dead = trace_outputs(
             &*self.log,
-            &producer,
+            of_route,
             position,
             &self.dead_letters,
             frame.time,
         )?;
-        if let Some(letter) = dead.first() {
-            let at = format!("{}/{}/{}", letter.topic, letter.partition, letter.offset);
-            return Ok((fate("dead-letter", Some(at)), Vec::new()));
-        }
+        let dead_letter = || {
+            let letter = dead.last()?;
+            Some(format!(
+                "{}/{}/{}",
+                letter.topic, letter.partition, letter.offset
+            ))
+        };
         let Some(active) = snapshot.active else {
             return Ok((fate("not-reached", None), Vec::new()));
         };
@@ -114,15 +134,22 @@ impl Hub {
             .iter()
             .flat_map(|topic| topic.partition_ids())
         {
-            outputs.extend(trace_outputs(
-                &*self.log, &producer, position, &target, frame.time,
-            )?);
+            let traced = trace_outputs(&*self.log, of_route, position, &target, frame.time);
+            outputs.extend(traced?);
         }
-        if outputs.is_empty() {
+        let own = |output: &&OutputAt| output.replay.is_none();
+        if outputs.iter().find(own).is_none() {
+            // Of a letter that was redriven without coming back, the plugin made nothing.
+            let settled = dead
+                .last()
+                .is_none_or(|letter| self.jobs.redriven(letter.offset).is_some());
+            if !settled {
+                return Ok((fate("dead-letter", dead_letter()), outputs));
+            }
             let reason = process::reason_for_drop(&active, batch);
             return Ok((fate("dropped", reason), outputs));
         }
-        outputs.sort_by_key(|output| output.index);
+        outputs.sort_by(|a, b| (&a.replay, a.index).cmp(&(&b.replay, b.index)));
         Ok((fate("emitted", None), outputs))
     }
 }
