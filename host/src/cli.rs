@@ -6,12 +6,14 @@ mod channels;
 mod client;
 mod contracts;
 mod dead_letters;
+mod jobs;
 mod local;
 mod logs;
 mod output;
 mod paint;
 mod plugin;
 mod publish;
+mod replay;
 mod routes;
 mod shadows;
 mod slip;
@@ -84,9 +86,15 @@ enum Command {
     /// Consumer groups: what they read, how far they are, and pulling their events.
     #[command(subcommand)]
     Subscription(subscriptions::SubscriptionCommand),
-    /// Events that could not be processed.
+    /// Events that could not be processed or delivered.
     #[command(subcommand)]
     DeadLetter(dead_letters::DeadLetterCommand),
+    /// What is stored once more: through a route, into another topic, to a subscription.
+    #[command(subcommand)]
+    Replay(replay::ReplayCommand),
+    /// Redrives and replays at work.
+    #[command(subcommand)]
+    Job(jobs::JobCommand),
     /// Where an event came from and what became of it.
     Lineage(status::LineageArgs),
     /// The hub at a glance.
@@ -126,6 +134,8 @@ pub fn main(args: Args) -> ExitCode {
         Command::Shadow(shadow) => shadows::run(&client, &shadow),
         Command::Subscription(subscription) => subscriptions::run(&client, &subscription),
         Command::DeadLetter(letter) => dead_letters::run(&client, &letter),
+        Command::Replay(replay) => replay::run(&client, &replay),
+        Command::Job(job) => jobs::run(&client, &job),
         Command::Lineage(lineage) => status::lineage(&client, &lineage),
         Command::Status => status::status(&client),
         Command::Openapi => {
