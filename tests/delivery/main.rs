@@ -1,11 +1,15 @@
-//! Subscriptions: what clients pull and settle, also over restarts and kills.
+//! Subscriptions: what clients pull and settle, also over restarts and kills. Dead letters, redrive and
+//! replay.
 #![allow(clippy::unwrap_used)]
 
 mod documents;
 mod held;
 mod history;
+mod jobs;
 mod offsets;
 mod pull;
+mod redrive;
+mod replay;
 mod restart;
 mod shared;
 mod streams;
