@@ -67,14 +67,13 @@ mod tests {
             keep_ids: false,
         };
         let marked = mark.apply(&batch);
-        let told: Vec<_> = marked.iter().map(|one| (one.id, one.key())).collect();
-        assert_eq!(
-            told,
-            [
-                ("1/replay/j", "1".into()),
-                ("2/replay/j", "customer".into())
-            ]
-        );
+        let told: Vec<_> = (marked.iter())
+            .map(|one| (one.id.to_owned(), one.key().into_owned()))
+            .collect();
+        let told: Vec<_> = (told.iter())
+            .map(|(id, key)| (id.as_str(), key.as_str()))
+            .collect();
+        assert_eq!(told, [("1/replay/j", "1"), ("2/replay/j", "customer")]);
         for event in marked.iter() {
             assert_eq!(event.extension_map()[REPLAY].to_text(), "j");
             assert_eq!(event.data, b"x");

@@ -104,7 +104,7 @@ impl Chunk {
         let mut count = 0;
         for frame in frames {
             let start = *base.get_or_insert(frame.base);
-            if frame.base != start + count as u64 || (count > 0 && count >= CHUNK_EVENTS) {
+            if frame.base != start + count as u64 || count >= CHUNK_EVENTS {
                 break;
             }
             let batch = decode(partition, &frame)?;
