@@ -120,11 +120,7 @@ fn bar_of(job: &Value) -> String {
     let progress = &job["progress"];
     let number = |name: &str| progress[name].as_u64().unwrap_or(0);
     let (done, total) = (number("done"), number("total"));
-    let share = if total == 0 {
-        0
-    } else {
-        done.min(total) * 100 / total
-    };
+    let share = (done.min(total) * 100).checked_div(total).unwrap_or(0);
     let full = BAR * usize::try_from(share).unwrap_or(0) / 100;
     let detail = table::plain(&table::cell(&job["detail"]));
     let detail: String = detail.chars().take(60).collect();
