@@ -123,7 +123,7 @@ fn answer(mut child: Child, bytes: &[u8], compiler: &Compiler) -> Result<Vec<u8>
     else {
         return Err(Refusal::Compiler("it has no pipes".to_owned()));
     };
-    let (sender, answered) = mpsc::channel();
+    let (sender, answered) = mpsc::sync_channel(1);
     thread::scope(|scope| {
         // A process that ends early breaks the pipe; its answer says why.
         scope.spawn(move || input.write_all(bytes));
