@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod calls;
+mod impact;
 mod outbound;
 mod readings;
 mod services;
@@ -37,6 +38,7 @@ mod trace;
 mod trial;
 
 pub use calls::ContractCheck;
+pub use impact::{ContractImpact, ImpactQuestion};
 pub use readings::{LaneReading, RouteStatus};
 pub use shadows::ShadowStatus;
 pub use trial::{Trial, TrialRequest};

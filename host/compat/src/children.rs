@@ -186,7 +186,7 @@ impl Space<'_> {
             }
         }
         let closed = classes.iter().all(|class| self.expand(class).is_empty());
-        closed.then(|| shape.named().into_iter().map(str::to_owned).collect())
+        closed.then(|| shape.named().iter().cloned().collect())
     }
 
     /// Whether nothing is asked.

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use jsonschema::{Draft, PatternOptions, Registry, Validator};
 use serde_json::{Value, json};
 
+use crate::space::{Side, Space};
+
 /// Where the document stands among schemas; nothing can be fetched from there.
 const ADDRESS: &str = "sandbar:contract";
 /// The most memory that one compiled pattern may take, in bytes; as for contracts.
@@ -86,6 +88,15 @@ impl Document {
         Ok(document)
     }
 
+    /// Why the schema at a JSON Pointer cannot be used at all: it leads back to itself without going
+    /// into the data, or its validator would grow without end.
+    #[must_use]
+    pub fn flaw(&self, pointer: &str) -> Option<String> {
+        let mut space = Space::new(self, self, u64::MAX);
+        let root = space.node(Side::From, pointer);
+        space.endless(root)
+    }
+
     pub(crate) fn draft(&self) -> Draft {
         self.draft
     }
@@ -159,7 +170,11 @@ impl Document {
                         _ => {}
                     }
                 }
-                if !at.is_empty() && text("$schema").is_some() {
+                // The same draft again changes nothing.
+                if !at.is_empty()
+                    && text("$schema").is_some()
+                    && Draft::default().detect(value) != self.draft
+                {
                     self.embedded = true;
                 }
                 for (name, member) in members {

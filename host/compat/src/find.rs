@@ -212,7 +212,7 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
             if let Some(most) = goal.max_properties.filter(|most| *most < 1000) {
                 let each = (0..=most).map(|number| format!("property{number}"));
                 let mut fixed = Vec::new();
-                for name in shape.named().into_iter().map(str::to_owned).chain(each) {
+                for name in shape.named().iter().cloned().chain(each) {
                     let property = self.sampler.space.property(shape, &name);
                     if fixed.len() as u64 <= most
                         && let Some(value) = self.sampler.sample(&property, 0, 2)
@@ -370,7 +370,7 @@ struct Pool {
 
 impl Pool {
     fn push(&mut self, value: Value) {
-        const ROOM: usize = 300_000;
+        const ROOM: usize = 100_000;
         let weight = weight(&value);
         if self.weight + weight <= ROOM {
             self.weight += weight;

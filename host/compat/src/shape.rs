@@ -4,7 +4,7 @@
 //! least all values that the schemas take in that case, and the cases together hold all that they take
 //! (what is left undecided, because there are too many cases, only makes a case larger).
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{cell::OnceCell, collections::BTreeSet, rc::Rc};
 
 use jsonschema::Draft;
 use serde_json::Value;
@@ -35,12 +35,17 @@ pub(crate) struct Shape {
     pub types: Types,
     /// All values there are, when they can be counted.
     pub values: Option<Vec<Value>>,
+    required: OnceCell<BTreeSet<String>>,
+    named: OnceCell<BTreeSet<String>>,
 }
 
 impl Shape {
-    pub fn required(&self) -> BTreeSet<&str> {
-        let each = self.sources.iter().flat_map(|(_, one)| &one.required);
-        each.map(String::as_str).collect()
+    /// Names of properties that have to be there.
+    pub fn required(&self) -> &BTreeSet<String> {
+        self.required.get_or_init(|| {
+            let each = self.sources.iter().flat_map(|(_, one)| &one.required);
+            each.cloned().collect()
+        })
     }
 
     pub fn lower(&self) -> Vec<Bound> {
@@ -72,13 +77,15 @@ impl Shape {
     }
 
     /// Names of properties that some source speaks of.
-    pub fn named(&self) -> BTreeSet<&str> {
-        let mut names = self.required();
-        for (_, keywords) in &self.sources {
-            names.extend(keywords.properties.keys().map(String::as_str));
-        }
-        names.extend(self.absent.iter().map(String::as_str));
-        names
+    pub fn named(&self) -> &BTreeSet<String> {
+        self.named.get_or_init(|| {
+            let mut names = self.required().clone();
+            for (_, keywords) in &self.sources {
+                names.extend(keywords.properties.keys().cloned());
+            }
+            names.extend(self.absent.iter().cloned());
+            names
+        })
     }
 
     /// How many items come before those that are all alike.
@@ -227,6 +234,7 @@ impl Space<'_> {
             case.negated.push(node);
             return;
         }
+        // What can be said without a negation is said so.
         if let Some(target) = keywords.reference {
             stack.push(Lit::no(target));
         } else if let Some(inner) = keywords.not {
@@ -241,8 +249,9 @@ impl Space<'_> {
         } else if let [name] = keywords.required.as_slice() {
             *types = types.and(Types::OBJECT);
             case.absent.insert(name.clone());
+        } else {
+            case.negated.push(node);
         }
-        case.negated.push(node);
     }
 
     /// The values with each number as it can be written: the validator takes 1.0 for 1 in an `enum`,
@@ -309,6 +318,8 @@ impl Space<'_> {
             absent: case.absent,
             types,
             values,
+            required: OnceCell::new(),
+            named: OnceCell::new(),
         }
     }
 }

@@ -471,6 +471,35 @@ impl<'a> Space<'a> {
                 return Some(format!("more than {NODES} schemas"));
             }
         }
+        self.unevaluated_circle(state.into_keys().collect())
+    }
+
+    /// The validator cannot be built for `unevaluatedItems` in a schema that its own parts lead back
+    /// to: it would grow without end (jsonschema 0.46).
+    fn unevaluated_circle(&mut self, nodes: Vec<NodeId>) -> Option<String> {
+        for node in nodes {
+            let Some(keywords) = self.keywords(node) else {
+                continue;
+            };
+            if keywords.unevaluated_items.is_none() {
+                continue;
+            }
+            let mut seen = std::collections::HashSet::new();
+            let mut open = self.in_place(node);
+            open.extend(self.inside(node));
+            while let Some(next) = open.pop() {
+                if next == node {
+                    let at = self.pointer(node);
+                    return Some(format!(
+                        "unevaluatedItems at {at:?} stands in a schema that leads back to itself"
+                    ));
+                }
+                if seen.insert(next) {
+                    open.extend(self.in_place(next));
+                    open.extend(self.inside(next));
+                }
+            }
+        }
         None
     }
 }

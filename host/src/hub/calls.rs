@@ -131,7 +131,7 @@ impl Hub {
         let compiled;
         let contract = match definition {
             Some(definition) => {
-                compiled = catalog::compile(definition)?;
+                compiled = catalog::check(definition)?;
                 &compiled
             }
             None => {
@@ -302,6 +302,7 @@ pub(super) fn parse_events(events: &[Box<RawValue>]) -> Result<Vec<sandbar_types
                     index: Some(index),
                     pointer: error.pointer,
                     reason: error.reason,
+                    incompatibility: None,
                 }))
             }
         }

@@ -113,6 +113,7 @@ fn place_of(index: usize, pointer: String, reason: String) -> Place {
         index: Some(index),
         pointer,
         reason,
+        incompatibility: None,
     }
 }
 

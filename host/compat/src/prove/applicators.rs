@@ -132,7 +132,7 @@ impl Prover<'_, '_> {
         if shape.types != Types::OBJECT {
             return None;
         }
-        let required: Vec<String> = shape.required().into_iter().map(str::to_owned).collect();
+        let required: Vec<String> = shape.required().iter().cloned().collect();
         for name in required {
             let all = self.space.property(shape, &name);
             let cases = self.space.expand(&all);

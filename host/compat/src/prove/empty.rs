@@ -93,7 +93,7 @@ impl Prover<'_, '_> {
     }
 
     fn no_object(&mut self, shape: &Rc<Shape>) -> bool {
-        let required: Vec<String> = shape.required().into_iter().map(str::to_owned).collect();
+        let required: Vec<String> = shape.required().iter().cloned().collect();
         let most = shape.max(|one| one.max_properties);
         if most.is_some_and(|most| most < required.len() as u64) {
             return true;

@@ -135,7 +135,7 @@ impl Prover<'_, '_> {
         let counted = self.space.counted_names(shape);
         let named: Vec<String> = match &counted {
             Some(names) => names.clone(),
-            None => shape.named().into_iter().map(str::to_owned).collect(),
+            None => shape.named().iter().cloned().collect(),
         };
         for name in named {
             if self.space.matches(pattern, &name) {
@@ -169,7 +169,7 @@ impl Prover<'_, '_> {
         let counted = self.space.counted_names(shape);
         let named: Vec<String> = match &counted {
             Some(names) => names.clone(),
-            None => shape.named().into_iter().map(str::to_owned).collect(),
+            None => shape.named().iter().cloned().collect(),
         };
         for name in named {
             let seen = looked_at.names.contains(&name)
@@ -351,7 +351,7 @@ impl Prover<'_, '_> {
                 .filter_map(|(_, one)| one.dependent_required.get(name))
                 .flatten()
                 .map(String::as_str)
-                .chain(shape.required())
+                .chain(shape.required().iter().map(String::as_str))
                 .collect();
             let missing = needs
                 .iter()

@@ -66,6 +66,20 @@ fn a_schema_that_leads_back_to_itself_in_place_is_unknown() {
 }
 
 #[test]
+fn a_validator_that_would_grow_without_end_is_never_built() {
+    let growing = json!({"allOf": [{"properties": {"a": {"$ref": "#", "unevaluatedItems": {"multipleOf": 1}}}}]});
+    let flaw = Document::new(&growing)
+        .expect("a schema")
+        .flaw("")
+        .expect("a flaw");
+    assert!(flaw.contains("unevaluatedItems"), "{flaw}");
+    assert_eq!(
+        answers(&growing, &json!({"type": "string"})),
+        (Answer::Unknown, Answer::Unknown)
+    );
+}
+
+#[test]
 fn recursion_through_data_is_decided() {
     let tree = |leaf: Value| {
         json!({"$ref": "#/$defs/tree", "$defs": {"tree": {"type": "object", "properties": {
