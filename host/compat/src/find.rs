@@ -333,7 +333,7 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
         path.reverse();
         let at: String = path.iter().map(|part| format!("/{part}")).collect();
         let mut best = document;
-        let mut tries = 200;
+        let mut tries = 80;
         loop {
             let mut improved = false;
             for cut in cuts(&best) {

@@ -93,7 +93,7 @@ impl Default for Options {
             steps: 500_000,
             documents: 200,
             seed: 0,
-            findings: 50,
+            findings: 20,
         }
     }
 }

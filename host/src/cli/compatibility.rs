@@ -39,8 +39,8 @@ pub(super) struct AgainstArgs {
     #[arg(long)]
     pub types: Option<PathBuf>,
     /// How many of the last events of each bound topic are held against it.
-    #[arg(long, default_value_t = 1000)]
-    pub events: u32,
+    #[arg(long, default_value_t = 1000, value_name = "EVENTS")]
+    pub last: u32,
 }
 
 fn rule(text: &str) -> Result<Rule, String> {
@@ -83,7 +83,7 @@ fn ask(
         }
         None => (contract, None),
     };
-    let mut request = json!({"schema": schema, "events": args.events});
+    let mut request = json!({"schema": schema, "events": args.last});
     for (member, value) in [
         ("types", types.cloned()),
         ("version", version.map(Value::from)),
