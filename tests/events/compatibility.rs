@@ -1,6 +1,5 @@
 //! Contracts as agreements: what may follow, what is refused and shown why, what it would touch.
 
-use reqwest::Method;
 use sandbar_tests::{Hub, Ran, assert_problem, event};
 use serde_json::{Value, json};
 
