@@ -13,7 +13,7 @@ help:
 	@echo "make test      install, build, run every test"
 	@echo "make lint      format, clippy, cargo deny, documentation"
 	@echo "make bench     the benchmarks of docs/benchmarks.md"
-	@echo "make soak      a thousand kills under load"
+	@echo "make soak      a thousand kills under load; 200,000 pairs of schemas"
 	@echo "make fuzz      fuzz what an upload goes through, until Ctrl-C (SECONDS_TO_FUZZ=600)"
 	@echo "make build     the hub with its plugins: target/release/sandbar"
 	@echo "make guests    all plugins: target/guests/*.wasm"
@@ -71,6 +71,7 @@ fuzz:
 	@scripts/fuzz.sh
 
 soak: guests build
+	SANDBAR_COMPAT_PAIRS=200000 cargo test --release --workspace --test compat soundness -- --nocapture
 	SANDBAR_KILLS=1000 cargo test --release --workspace --test durability kill -- --nocapture
 
 clean:

@@ -2,6 +2,7 @@
 //!
 //! The OpenAPI document is generated from the handlers' annotations.
 
+mod agreements;
 mod caller;
 mod channels;
 mod contracts;
@@ -69,6 +70,12 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(contracts::register, contracts::versions))
         .routes(routes!(contracts::get, contracts::delete))
         .routes(routes!(contracts::check))
+        .routes(routes!(
+            agreements::put,
+            agreements::get,
+            agreements::delete
+        ))
+        .routes(routes!(agreements::compatibility))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::versions))
         .routes(routes!(plugins::upload, plugins::get, plugins::delete))

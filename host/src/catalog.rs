@@ -19,6 +19,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
+mod agreements;
 mod bundled;
 mod channels;
 mod contracts;
@@ -32,8 +33,9 @@ mod shadows;
 mod subscriptions;
 mod topics;
 
+pub use agreements::{ContractDocument, Held};
 pub use channels::{Activation, Because, Channel, Moved};
-pub use contracts::{BoundContract, compile};
+pub use contracts::{BoundContract, check};
 pub use documents::{
     Dedupe, Durability, Quota, Retention, RetryPolicy, RouteDocument, Start, StepDocument,
     StepLimits, TopicDocument,
@@ -80,6 +82,7 @@ pub struct Catalog {
 struct Tables {
     topics: meta::Table<topics::Record>,
     contracts: meta::Table<contracts::Record>,
+    agreements: meta::Table<ContractDocument>,
     plugins: meta::Table<PluginRecord>,
     channels: meta::Table<Channel>,
     routes: meta::Table<routes::Record>,
@@ -93,6 +96,7 @@ struct State {
     services: Arc<dyn Services>,
     topics: BTreeMap<Name, Arc<Topic>>,
     contracts: BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>,
+    agreements: BTreeMap<Name, ContractDocument>,
     plugins: BTreeMap<Name, BTreeMap<String, RegisteredPlugin>>,
     /// By `plugin@channel`.
     channels: BTreeMap<String, Channel>,
@@ -118,6 +122,7 @@ impl Catalog {
         let tables = Tables {
             topics: meta::Table::new(store.clone(), meta::tables::TOPICS),
             contracts: meta::Table::new(store.clone(), meta::tables::CONTRACTS),
+            agreements: meta::Table::new(store.clone(), meta::tables::AGREEMENTS),
             plugins: meta::Table::new(store.clone(), meta::tables::PLUGINS),
             channels: meta::Table::new(store.clone(), meta::tables::CHANNELS),
             routes: meta::Table::new(store.clone(), meta::tables::ROUTES),
@@ -133,6 +138,7 @@ impl Catalog {
                 services,
                 topics: BTreeMap::new(),
                 contracts: BTreeMap::new(),
+                agreements: BTreeMap::new(),
                 plugins: BTreeMap::new(),
                 channels: BTreeMap::new(),
                 routes: BTreeMap::new(),
@@ -142,6 +148,7 @@ impl Catalog {
             changing: Mutex::new(()),
         };
         catalog.load_contracts()?;
+        catalog.load_agreements()?;
         catalog.load_topics()?;
         if bundled {
             catalog.load_bundled()?;

@@ -6,6 +6,7 @@ mod bench;
 mod changes;
 mod channels;
 mod client;
+mod compatibility;
 mod contracts;
 mod dead_letters;
 mod jobs;
@@ -34,7 +35,7 @@ use client::{Client, Failure};
 /// What commands answer with.
 type Outcome = Result<(), Failure>;
 
-const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  refused, or failed\n  2  wrong usage\n  3  the hub cannot be reached\n  4  there is no such thing\n  5  apply --dry-run --exit-code: there are changes\n  6  plugin check: the plugin is not deterministic\n  7  plugin build, plugin dev: a tool is missing";
+const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  refused, or failed\n  2  wrong usage\n  3  the hub cannot be reached\n  4  there is no such thing\n  5  apply --dry-run --exit-code: there are changes\n  6  plugin check: the plugin is not deterministic\n  7  plugin build, plugin dev: a tool is missing\n  8  contract check, contract diff: neither proven to be compatible nor shown not to be";
 
 /// A data integration hub for microservices.
 #[derive(Debug, Parser)]

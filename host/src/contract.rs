@@ -8,6 +8,7 @@
 //! Patterns run on an engine that needs time linear in the text. Patterns that need backtracking
 //! (look-around, back-references) are refused, so that no event can stall the hub.
 
+mod compatibility;
 mod definition;
 mod schema;
 mod violation;
@@ -18,6 +19,9 @@ use jsonschema::{Draft, Validator};
 use sandbar_types::event::is_json;
 use serde_json::Value;
 
+pub use compatibility::{
+    Comparison, Finding, Outcome, Policy, Rule, Undecided, Verdict, compare, flaw,
+};
 pub use definition::Definition;
 pub use violation::{Violation, Violations};
 

@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod calls;
+mod impact;
 mod jobs;
 mod outbound;
 mod readings;
@@ -42,6 +43,7 @@ mod trial;
 mod webhooks;
 
 pub use calls::ContractCheck;
+pub use impact::{ContractImpact, ImpactQuestion};
 pub use jobs::Begun;
 pub use readings::{LaneReading, RouteStatus};
 pub use shadows::{ShadowDifferences, ShadowStatus};

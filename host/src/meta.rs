@@ -19,6 +19,7 @@ pub use table::Table;
 pub mod tables {
     pub const TOPICS: &str = "topics";
     pub const CONTRACTS: &str = "contracts";
+    pub const AGREEMENTS: &str = "agreements";
     pub const PLUGINS: &str = "plugins";
     pub const CHANNELS: &str = "channels";
     pub const ROUTES: &str = "routes";

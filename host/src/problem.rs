@@ -12,6 +12,31 @@ pub struct Place {
     /// A JSON Pointer (RFC 6901) into the event or document.
     pub pointer: String,
     pub reason: String,
+    /// What makes a version of a contract incompatible, with data that shows it.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub incompatibility: Option<Box<Incompatibility>>,
+}
+
+/// Why a version of a contract may not follow another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Incompatibility {
+    /// A stable name, such as `type-narrowed`; docs/contracts.md lists them.
+    pub rule: String,
+    /// `backward` or `forward`.
+    pub direction: String,
+    /// The earlier version.
+    pub version: u32,
+    /// The event type, where the contract has types.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<String>,
+    /// A JSON Pointer into the earlier version's schema.
+    pub old: String,
+    /// A JSON Pointer into the new schema.
+    pub new: String,
+    /// Data that one version takes and the other refuses; missing where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub counterexample: Option<serde_json::Value>,
 }
 
 /// A refusal: what is wrong, where, and what to do.
@@ -136,6 +161,7 @@ codes! {
     IdempotencyOutcomeUnknown "idempotency-outcome-unknown" 409 "It is not known whether this was done" "See whether what you asked for is there. If it is not, ask again with another key.";
     PartitionsFixed "partitions-fixed" 409 "The number of partitions cannot be changed" "Order per key depends on it. Make another topic with the number you want and a route that copies into it.";
     TopicInUse "topic-in-use" 409 "The topic is in use" "Delete the routes and subscriptions that the detail names first, or take the topic out of them.";
+    IncompatibleContract "incompatible-contract" 409 "The version is not compatible with an earlier one" "Change the places listed in 'errors', register it under another name, or change the rule with PUT /v1/contracts/{name}. What is only unknown may be accepted with ?accept_unknown=true.";
     ContractInUse "contract-in-use" 409 "The contract version is in use" "Bind the topics that the detail names to another version first.";
     PluginInUse "plugin-in-use" 409 "The plugin version is in use" "Move the routes and channels that the detail names to another version first.";
     ChannelInUse "channel-in-use" 409 "The channel is in use" "Move the routes that the detail names to a version or to another channel first.";

@@ -8,9 +8,14 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::{Shared, extract::Json, refusal::ProblemDocument, topics::status};
+use super::{
+    Shared,
+    extract::{Json, Params},
+    refusal::ProblemDocument,
+    topics::status,
+};
 use crate::{
     catalog::BoundContract,
     contract::Definition,
@@ -29,6 +34,9 @@ pub(super) struct ContractVersion {
     created: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
+    /// Its compatibility could not be decided when it was registered, and that was accepted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    accepted_unknown: bool,
 }
 
 /// A version with its schema.
@@ -57,13 +65,14 @@ pub(super) struct VersionList {
     versions: Vec<ContractVersion>,
 }
 
-fn version_of(bound: &BoundContract) -> ContractVersion {
+pub(super) fn version_of(bound: &BoundContract) -> ContractVersion {
     ContractVersion {
         name: bound.name.to_string(),
         version: bound.version,
         digest: bound.digest.clone(),
         created: bound.created.clone(),
         description: bound.definition.description.clone(),
+        accepted_unknown: bound.accepted_unknown,
     }
 }
 
@@ -78,6 +87,9 @@ pub(super) async fn list(State(hub): Shared) -> Answer<ContractList> {
             .or_default()
             .push(bound.version);
     }
+    for name in hub.catalog.agreed_names() {
+        names.entry(name.to_string()).or_default();
+    }
     let contracts = names
         .into_iter()
         .map(|(name, versions)| ContractSummary { name, versions });
@@ -86,22 +98,34 @@ pub(super) async fn list(State(hub): Shared) -> Answer<ContractList> {
     })
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RegisterQuery {
+    /// Take a version whose compatibility can neither be proven nor disproven; kept with it.
+    #[serde(default)]
+    accept_unknown: bool,
+}
+
 /// Registers a version. The same content again is the version that there is.
 #[utoipa::path(post, path = "/v1/contracts/{name}/versions", tag = "contracts", operation_id = "register_contract",
-    params(("name" = String, Path)),
+    params(("name" = String, Path), RegisterQuery),
     request_body = Definition,
     responses(
         (status = 201, description = "Registered", body = ContractVersion),
         (status = 200, description = "This content is a version already", body = ContractVersion),
+        (status = 409, description = "incompatible-contract", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-schema, invalid-document, invalid-name", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn register(
     State(hub): Shared,
     Path(name): Path<String>,
+    Params(query): Params<RegisterQuery>,
     Json(definition): Json<Definition>,
 ) -> Result<(StatusCode, Answer<ContractVersion>), Problem> {
+    let accept = query.accept_unknown;
     let (bound, put) = hub
-        .blocking(move |hub| hub.catalog.register_contract(&name, definition))
+        .blocking(move |hub| hub.catalog.register_contract(&name, definition, accept))
         .await?;
     Ok((status(put), Answer(version_of(&bound))))
 }

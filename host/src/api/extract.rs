@@ -197,6 +197,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
                 index: None,
                 pointer: pointer.clone(),
                 reason: reason.clone(),
+                incompatibility: None,
             };
             let at = if pointer.is_empty() {
                 String::new()

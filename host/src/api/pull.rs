@@ -389,9 +389,9 @@ impl AckRequest {
         for (index, extend) in self.extend.into_iter().enumerate() {
             if !(0.001..=LONGEST_LEASE).contains(&extend.seconds) {
                 read.places.push(Place {
-                    index: None,
                     pointer: format!("/extend/{index}/seconds"),
                     reason: format!("{} is not within 0.001 to {LONGEST_LEASE}", extend.seconds),
+                    ..Place::default()
                 });
                 continue;
             }
@@ -430,9 +430,9 @@ impl Reading {
                 self.tokens.push(lease);
             }
             None => self.places.push(Place {
-                index: None,
                 pointer: pointer(),
                 reason: format!("{lease:?} is no token of an event"),
+                ..Place::default()
             }),
         }
     }

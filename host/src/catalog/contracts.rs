@@ -5,10 +5,10 @@ use std::sync::Arc;
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, Put, State, split_reference, user_name};
+use super::{Catalog, ContractDocument, Put, State, split_reference, user_name};
 use crate::{
     clock,
-    contract::{Contract, Definition},
+    contract::{Contract, Definition, flaw},
     problem::{Code, Place, Problem},
 };
 
@@ -18,6 +18,9 @@ pub(super) struct Record {
     definition: Definition,
     /// RFC 3339.
     created: String,
+    /// Its compatibility was unknown, and that was accepted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    accepted_unknown: bool,
 }
 
 /// A contract version that events are checked against.
@@ -29,6 +32,8 @@ pub struct BoundContract {
     pub digest: String,
     /// RFC 3339.
     pub created: String,
+    /// Its compatibility was unknown when it was registered, and that was accepted.
+    pub accepted_unknown: bool,
     pub definition: Definition,
     pub contract: Contract,
 }
@@ -83,32 +88,61 @@ impl Catalog {
         find(&self.state(), reference)
     }
 
-    /// Registers a version; the same content again is the version that there is.
+    /// Registers a version; the same content again is the version that there is. `accept_unknown`
+    /// takes one of which nothing could be decided, and keeps that in mind.
     ///
     /// # Errors
-    /// `invalid-schema`, with the place.
+    /// `invalid-schema`, with the place; `incompatible-contract`, when the contract's rule is broken.
     pub fn register_contract(
         &self,
         name: &str,
         definition: Definition,
+        accept_unknown: bool,
     ) -> Result<(Arc<BoundContract>, Put), Problem> {
-        let _changing = self.changing();
         let name = user_name(name)?;
         let digest = definition.digest();
-        let (same, next) = {
-            let state = self.state();
-            let versions = state.contracts.get(&name);
-            let mut all = versions.into_iter().flat_map(|versions| versions.values());
-            let same = all.find(|bound| bound.digest == digest).cloned();
-            let last = versions.and_then(|versions| versions.keys().next_back().copied());
-            (same, last.unwrap_or(0) + 1)
-        };
-        if let Some(same) = same {
-            return Ok((same, Put::Kept));
+        loop {
+            let (before, next, document) = self.contract_at(&name, &digest);
+            if let Some(same) = before {
+                return Ok((same, Put::Kept));
+            }
+            // The comparison may take seconds, and other changes do not wait for it.
+            check(&definition)?;
+            let accepted = self.may_follow(&name, &definition, &document, accept_unknown)?;
+            let _changing = self.changing();
+            let now = self.contract_at(&name, &digest);
+            if (now.1, &now.2) == (next, &document) && now.0.is_none() {
+                return self.add_version(name, next, definition, accepted);
+            }
         }
+    }
+
+    /// The version with this content, the number of the next one, and the contract's document.
+    fn contract_at(
+        &self,
+        name: &Name,
+        digest: &str,
+    ) -> (Option<Arc<BoundContract>>, u32, ContractDocument) {
+        let state = self.state();
+        let versions = state.contracts.get(name);
+        let mut all = versions.into_iter().flat_map(|versions| versions.values());
+        let same = all.find(|bound| bound.digest == digest).cloned();
+        let last = versions.and_then(|versions| versions.keys().next_back().copied());
+        let document = state.agreements.get(name).cloned().unwrap_or_default();
+        (same, last.unwrap_or(0) + 1, document)
+    }
+
+    fn add_version(
+        &self,
+        name: Name,
+        next: u32,
+        definition: Definition,
+        accepted_unknown: bool,
+    ) -> Result<(Arc<BoundContract>, Put), Problem> {
         let record = Record {
             definition,
             created: clock::to_text(clock::now()),
+            accepted_unknown,
         };
         let bound = Arc::new(bind(name.clone(), next, record.clone())?);
         self.tables
@@ -123,13 +157,9 @@ impl Catalog {
         Ok((bound, Put::Made))
     }
 
-    /// Deletes a version that no topic is bound to.
-    ///
     /// # Errors
-    /// `unknown-contract`, `contract-in-use`.
-    pub fn delete_contract(&self, reference: &str) -> Result<(), Problem> {
-        let _changing = self.changing();
-        let bound = self.contract(reference)?;
+    /// `contract-in-use`, when a topic is bound to the version.
+    pub(super) fn unused(&self, bound: &BoundContract) -> Result<(), Problem> {
         let reference = bound.reference();
         let users: Vec<String> = (self.state().topics.values())
             .filter(|topic| {
@@ -139,13 +169,24 @@ impl Catalog {
             })
             .map(|topic| topic.name.to_string())
             .collect();
-        if !users.is_empty() {
-            let detail = format!("contract {reference} is bound to: {}", users.join(", "));
-            return Err(Problem::new(Code::ContractInUse, detail));
+        if users.is_empty() {
+            return Ok(());
         }
+        let detail = format!("contract {reference} is bound to: {}", users.join(", "));
+        Err(Problem::new(Code::ContractInUse, detail))
+    }
+
+    /// Deletes a version that no topic is bound to.
+    ///
+    /// # Errors
+    /// `unknown-contract`, `contract-in-use`.
+    pub fn delete_contract(&self, reference: &str) -> Result<(), Problem> {
+        let _changing = self.changing();
+        let bound = self.contract(reference)?;
+        self.unused(&bound)?;
         self.tables
             .contracts
-            .delete(&reference)
+            .delete(&bound.reference())
             .map_err(super::storage)?;
         let mut state = self.state_mut();
         if let Some(versions) = state.contracts.get_mut(&bound.name) {
@@ -158,18 +199,40 @@ impl Catalog {
     }
 }
 
+fn invalid_schema(pointer: String, reason: String) -> Problem {
+    let place = Place {
+        index: None,
+        pointer,
+        reason,
+        incompatibility: None,
+    };
+    let detail = format!("{}: {}", place.pointer, place.reason);
+    Problem::new(Code::InvalidSchema, detail).errors(vec![place])
+}
+
+/// Refuses what would bring the validator down. Versions that there are stay as they are.
+fn refuse_flaws(definition: &Definition) -> Result<(), Problem> {
+    match flaw(definition) {
+        Some((pointer, reason)) => Err(invalid_schema(pointer, reason)),
+        None => Ok(()),
+    }
+}
+
+/// Checks a definition as registering does, without keeping it.
+///
+/// # Errors
+/// `invalid-schema`, with the place.
+pub fn check(definition: &Definition) -> Result<Contract, Problem> {
+    refuse_flaws(definition)?;
+    compile(definition)
+}
+
 /// Compiles a definition without keeping it.
 ///
 /// # Errors
 /// `invalid-schema`, with the place.
 pub fn compile(definition: &Definition) -> Result<Contract, Problem> {
-    Contract::compile(definition).map_err(|invalid| {
-        Problem::new(Code::InvalidSchema, invalid.to_string()).errors(vec![Place {
-            index: None,
-            pointer: invalid.pointer.clone(),
-            reason: invalid.reason.clone(),
-        }])
-    })
+    Contract::compile(definition).map_err(|invalid| invalid_schema(invalid.pointer, invalid.reason))
 }
 
 fn bind(name: Name, version: u32, record: Record) -> Result<BoundContract, Problem> {
@@ -178,6 +241,7 @@ fn bind(name: Name, version: u32, record: Record) -> Result<BoundContract, Probl
         version,
         digest: record.definition.digest(),
         created: record.created,
+        accepted_unknown: record.accepted_unknown,
         contract: compile(&record.definition)?,
         definition: record.definition,
     })

@@ -453,9 +453,9 @@ fn check_filters(filters: &[Filter]) -> Result<(), Problem> {
     };
     let places: Vec<Place> = (errors.into_vec().into_iter())
         .map(|error| Place {
-            index: None,
             pointer: format!("/filters{}", error.pointer),
             reason: error.reason,
+            ..Place::default()
         })
         .collect();
     let detail = places.first().map_or_else(String::new, |first| {

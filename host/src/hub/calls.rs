@@ -142,7 +142,7 @@ impl Hub {
         let compiled;
         let contract = match definition {
             Some(definition) => {
-                compiled = catalog::compile(definition)?;
+                compiled = catalog::check(definition)?;
                 &compiled
             }
             None => {
@@ -313,6 +313,7 @@ pub(super) fn parse_events(events: &[Box<RawValue>]) -> Result<Vec<sandbar_types
                     index: Some(index),
                     pointer: error.pointer,
                     reason: error.reason,
+                    incompatibility: None,
                 }))
             }
         }

@@ -119,6 +119,7 @@ fn place_of(index: usize, pointer: String, reason: String) -> Place {
         index: Some(index),
         pointer,
         reason,
+        incompatibility: None,
     }
 }
 

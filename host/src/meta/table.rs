@@ -50,6 +50,14 @@ impl<T> Table<T> {
         self.store.commit(vec![self.deletion(key)])
     }
 
+    /// Commits changes of this and of other tables together.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn commit(&self, changes: Vec<Change>) -> Result<()> {
+        self.store.commit(changes)
+    }
+
     /// The removal of a record, to be committed together with others.
     #[must_use]
     pub fn deletion(&self, key: &str) -> Change {

@@ -67,7 +67,6 @@ impl Subscription {
             first.to - 1,
         );
         let places = gaps.iter().map(|gap| Place {
-            index: None,
             pointer: format!("/{}", gap.partition),
             reason: format!(
                 "offsets {} to {}: {} events are gone",
@@ -75,6 +74,7 @@ impl Subscription {
                 gap.to - 1,
                 gap.events
             ),
+            ..Place::default()
         });
         let help = format!(
             "Accept the gap with POST /v1/subscriptions/{}/offsets and {{\"to\": {{\"skip_gap\": true}}}}, or set the \

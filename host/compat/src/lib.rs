@@ -1,0 +1,335 @@
+//! Whether a new version of a JSON Schema is compatible with an old one, with a document that shows it
+//! where it is not.
+//!
+//! Pure: no IO, nothing is fetched. The hub's validator decides what a schema takes; this crate knows
+//! nothing of contracts, topics or the hub.
+//!
+//! - **Compatible** is said only when it is proven: each rule of the one schema follows from the other.
+//! - **Incompatible** is said only with a document that the one schema takes and the other refuses,
+//!   asked of the validator.
+//! - Everything else is **unknown**, with the reason and the place. Work is bounded in steps, not in
+//!   time, so the same question has the same answer everywhere.
+
+mod children;
+mod document;
+mod find;
+mod keywords;
+mod lenient;
+mod number;
+mod prove;
+mod report;
+mod same;
+mod sample;
+mod shape;
+mod space;
+mod text;
+mod types;
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+pub use document::{Document, InvalidSchema};
+pub use report::{Answer, Direction, Finding, Report, Undecided};
+
+use find::{Finder, Question};
+use prove::{Obstacle, Prover, Step};
+use space::{Budget, Lit, Side, Space, conj};
+
+/// What counts where a schema leaves properties open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Policy {
+    /// What a schema does not forbid may be there: a property that it does not describe may hold
+    /// anything.
+    #[default]
+    Strict,
+    /// Properties that the writer's schema does not describe, and the reader's does, are taken to hold
+    /// what the reader's says, if they are there at all.
+    Lenient,
+}
+
+/// Which way to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Directions {
+    pub backward: bool,
+    pub forward: bool,
+}
+
+impl Directions {
+    pub const BACKWARD: Self = Self {
+        backward: true,
+        forward: false,
+    };
+    pub const FORWARD: Self = Self {
+        backward: false,
+        forward: true,
+    };
+    pub const BOTH: Self = Self {
+        backward: true,
+        forward: true,
+    };
+}
+
+/// How to check.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub policy: Policy,
+    pub directions: Directions,
+    /// The work that each direction may take, in steps of some microseconds.
+    pub steps: u64,
+    /// Documents that are made at random where nothing else helps.
+    pub documents: u32,
+    /// Where the random documents begin: the same seed makes the same documents.
+    pub seed: u32,
+    /// The most findings of each direction; at least one is looked for.
+    pub findings: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            policy: Policy::Strict,
+            directions: Directions::BOTH,
+            steps: 500_000,
+            documents: 200,
+            seed: 0,
+            findings: 20,
+        }
+    }
+}
+
+/// A part of a document: the schema at a JSON Pointer, `""` for all of it.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    pub document: &'a Document,
+    pub pointer: &'a str,
+}
+
+/// Compares two versions of a schema.
+#[must_use]
+pub fn check(old: Part<'_>, new: Part<'_>, options: &Options) -> Report {
+    let run = || Report {
+        backward: options
+            .directions
+            .backward
+            .then(|| contained(old, new, options, false)),
+        forward: options
+            .directions
+            .forward
+            .then(|| contained(new, old, options, true)),
+    };
+    on_a_deep_stack(run).unwrap_or_else(|| {
+        let stopped = || Direction {
+            answer: Answer::Unknown,
+            findings: Vec::new(),
+            undecided: vec![stop("the check could not be run")],
+        };
+        Report {
+            backward: options.directions.backward.then(stopped),
+            forward: options.directions.forward.then(stopped),
+        }
+    })
+}
+
+/// A small document that the schema takes, where one is found.
+#[must_use]
+pub fn example(part: Part<'_>) -> Option<Value> {
+    let make = || {
+        let mut space = Space::new(part.document, part.document, 200_000);
+        let root = space.node(Side::From, part.pointer);
+        if space.endless(root).is_some() {
+            return None;
+        }
+        let question = Question {
+            from: root,
+            into: root,
+            places: None,
+        };
+        let mut places = lenient::Places::default();
+        Finder::new(&mut space, &mut places, &question).example(root)
+    };
+    on_a_deep_stack(make).flatten()
+}
+
+/// Schemas refer to themselves and nest, so the way through them may be deep.
+fn on_a_deep_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Option<T> {
+    const STACK: usize = 256 * 1024 * 1024;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("compatibility".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, run);
+        thread.ok()?.join().ok()
+    })
+}
+
+fn stop(reason: &str) -> Undecided {
+    Undecided {
+        rule: "stopped",
+        reason: reason.to_owned(),
+        old: String::new(),
+        new: String::new(),
+    }
+}
+
+/// Whether all documents of `from` fit `into`. `swapped` when `from` is the new version.
+fn contained(from: Part<'_>, into: Part<'_>, options: &Options, swapped: bool) -> Direction {
+    let unknown = |undecided: Vec<Undecided>| Direction {
+        answer: Answer::Unknown,
+        findings: Vec::new(),
+        undecided,
+    };
+    let compatible = Direction {
+        answer: Answer::Compatible,
+        findings: Vec::new(),
+        undecided: Vec::new(),
+    };
+    if from.pointer == into.pointer && from.document.value() == into.document.value() {
+        return compatible;
+    }
+    let mut space = Space::new(from.document, into.document, options.steps);
+    let (root, goal) = (
+        space.node(Side::From, from.pointer),
+        space.node(Side::Into, into.pointer),
+    );
+    for node in [root, goal] {
+        if let Some(reason) = space.endless(node) {
+            return unknown(vec![stop(&reason)]);
+        }
+        let whole = matches!(space.body(node), space::Body::Object(_));
+        if whole && space.validator(node).is_none() {
+            return unknown(vec![stop("the validator cannot run one of the schemas")]);
+        }
+    }
+    let mut prover = Prover::new(&mut space);
+    let places = (options.policy == Policy::Lenient).then(|| {
+        let from = prover.places.at(prover.space, &[root]);
+        (from, prover.places.at(prover.space, &[goal]))
+    });
+    let embedded = from.document.embedded() || into.document.embedded();
+    // Also a document that cannot be proven may have a counterexample.
+    let proven = prover.contained(
+        &conj([Lit::yes(root)]),
+        Lit::yes(goal),
+        places.map_or(0, |(from, _)| from),
+    );
+    if proven && !embedded {
+        return compatible;
+    }
+    let stopped = if embedded {
+        Some("parts of the schemas have an $id or a $schema of their own")
+    } else {
+        prover.stopped
+    };
+    let obstacles = std::mem::take(&mut prover.obstacles);
+    let mut places_of = std::mem::take(&mut prover.places);
+    // Looking for documents has a budget of its own.
+    space.budget = Budget {
+        left: options.steps,
+    };
+    let question = Question {
+        from: root,
+        into: goal,
+        places,
+    };
+    let mut finder = Finder::new(&mut space, &mut places_of, &question);
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut undecided: Vec<Undecided> = stopped.map(stop).into_iter().collect();
+    let mut seen: HashSet<(&'static str, String, String)> = HashSet::new();
+    let sides = |from: &str, into: &str| {
+        let (from, into) = (from.to_owned(), into.to_owned());
+        if swapped { (into, from) } else { (from, into) }
+    };
+    for obstacle in &obstacles {
+        let (old, new) = sides(&obstacle.from, &obstacle.into);
+        if findings.len() >= options.findings.max(1)
+            || seen.contains(&(obstacle.rule, old.clone(), new.clone()))
+        {
+            continue;
+        }
+        match finder.counterexample(obstacle) {
+            Some(counterexample) => {
+                seen.insert((obstacle.rule, old.clone(), new.clone()));
+                findings.push(Finding {
+                    rule: obstacle.rule,
+                    message: obstacle.message.clone(),
+                    old,
+                    new,
+                    instance: instance(obstacle),
+                    counterexample,
+                });
+            }
+            None => undecided.push(Undecided {
+                rule: obstacle.rule,
+                reason: format!(
+                    "{}; neither proven to be harmless nor shown by a document",
+                    obstacle.message
+                ),
+                old,
+                new,
+            }),
+        }
+    }
+    if findings.is_empty()
+        && let Some(counterexample) = finder.search(options.documents, options.seed)
+    {
+        let (old, new) = sides(from.pointer, into.pointer);
+        findings.push(refused(into, counterexample, old, new, swapped));
+    }
+    undecided.retain(|one| !seen.contains(&(one.rule, one.old.clone(), one.new.clone())));
+    undecided.dedup();
+    undecided.truncate(options.findings.max(1));
+    if findings.is_empty() {
+        if undecided.is_empty() {
+            undecided.push(stop(
+                "no rule proves it, and no document shows the opposite",
+            ));
+        }
+        return unknown(undecided);
+    }
+    Direction {
+        answer: Answer::Incompatible,
+        findings,
+        undecided,
+    }
+}
+
+/// A finding from what the validator says of a document.
+fn refused(into: Part<'_>, document: Value, old: String, new: String, swapped: bool) -> Finding {
+    let mut finding = Finding {
+        rule: "document-refused",
+        message: String::new(),
+        old,
+        new,
+        instance: String::new(),
+        counterexample: document,
+    };
+    if let Ok(validator) = into.document.validator(into.pointer)
+        && let Some(error) = validator.iter_errors(&finding.counterexample).next()
+    {
+        finding.message = error.to_string().chars().take(200).collect();
+        finding.instance = error.instance_path().as_str().to_owned();
+        let place = error.schema_path().as_str();
+        let place = place.strip_prefix("/$ref").unwrap_or(place).to_owned();
+        let side = if swapped {
+            &mut finding.old
+        } else {
+            &mut finding.new
+        };
+        *side = place;
+    }
+    finding
+}
+
+fn instance(obstacle: &Obstacle) -> String {
+    let mut path = Vec::new();
+    let mut trail = obstacle.trail.clone();
+    while let Some(one) = trail {
+        path.push(match &one.step {
+            Step::Property(name) => document::token(name),
+            Step::Item(index) => index.to_string(),
+        });
+        trail = one.parent.clone();
+    }
+    path.iter().rev().map(|part| format!("/{part}")).collect()
+}

@@ -1,0 +1,241 @@
+//! What a contract is besides its versions: who owns it, and what each new version has to keep.
+
+use std::sync::Arc;
+
+use sandbar_types::Name;
+use serde::{Deserialize, Serialize};
+
+use super::{BoundContract, Catalog, Put, user_name};
+use crate::{
+    contract::{Comparison, Definition, Policy, Rule, Verdict, compare},
+    problem::{Code, Incompatibility, Place, Problem},
+};
+
+/// The findings of one refusal.
+const MOST_PLACES: usize = 50;
+
+/// A contract without its versions. Unknown members are refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContractDocument {
+    /// What each new version has to keep.
+    pub compatibility: Rule,
+    /// What counts where a schema leaves properties open.
+    pub policy: Policy,
+    /// Who is to be asked about it.
+    pub owner: String,
+    pub description: String,
+    /// Nobody should begin to use it.
+    pub deprecated: bool,
+}
+
+/// A new version held against one that there is.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub version: u32,
+    pub comparison: Comparison,
+}
+
+impl Catalog {
+    pub(super) fn load_agreements(&self) -> Result<(), String> {
+        let stored = self.tables.agreements.scan("");
+        for (key, document) in stored.map_err(|error| error.to_string())? {
+            let name = Name::new(&key).map_err(|error| error.to_string())?;
+            self.state_mut().agreements.insert(name, document);
+        }
+        Ok(())
+    }
+
+    /// The document of a contract, the default one where none was put; with its versions.
+    ///
+    /// # Errors
+    /// `unknown-contract`.
+    pub fn agreement(
+        &self,
+        name: &str,
+    ) -> Result<(ContractDocument, Vec<Arc<BoundContract>>), Problem> {
+        let state = self.state();
+        let versions = state.contracts.get(name);
+        let document = state.agreements.get(name);
+        if versions.is_none() && document.is_none() {
+            super::contracts::find(&state, name)?;
+        }
+        let versions = versions.map(|all| all.values().cloned().collect());
+        Ok((
+            document.cloned().unwrap_or_default(),
+            versions.unwrap_or_default(),
+        ))
+    }
+
+    /// The names of contracts that have a document and no version.
+    #[must_use]
+    pub fn agreed_names(&self) -> Vec<Name> {
+        self.state().agreements.keys().cloned().collect()
+    }
+
+    /// Sets the document. Versions that there are stay, whatever the rule says of them.
+    ///
+    /// # Errors
+    /// `invalid-name`, `reserved-name`.
+    pub fn put_agreement(&self, name: &str, document: ContractDocument) -> Result<Put, Problem> {
+        let _changing = self.changing();
+        let name = user_name(name)?;
+        self.tables
+            .agreements
+            .put(name.as_str(), &document)
+            .map_err(super::storage)?;
+        let mut state = self.state_mut();
+        let versions = state.contracts.contains_key(&name);
+        let before = state.agreements.insert(name, document);
+        Ok(if before.is_some() || versions {
+            Put::Kept
+        } else {
+            Put::Made
+        })
+    }
+
+    /// Deletes a contract with its document and all versions.
+    ///
+    /// # Errors
+    /// `unknown-contract`, `contract-in-use`; nothing is deleted then.
+    pub fn delete_agreement(&self, name: &str) -> Result<(), Problem> {
+        let _changing = self.changing();
+        let (_, versions) = self.agreement(name)?;
+        let mut changes = vec![self.tables.agreements.deletion(name)];
+        for bound in &versions {
+            self.unused(bound)?;
+            changes.push(self.tables.contracts.deletion(&bound.reference()));
+        }
+        self.tables
+            .agreements
+            .commit(changes)
+            .map_err(super::storage)?;
+        let mut state = self.state_mut();
+        state.contracts.remove(name);
+        state.agreements.remove(name);
+        Ok(())
+    }
+
+    /// Holds a definition against the versions that a rule names: the latest, all, or the one given.
+    /// Without a rule both ways are looked at. Blocks for as long as the comparison takes.
+    ///
+    /// # Errors
+    /// `unknown-contract`.
+    pub fn hold(
+        &self,
+        name: &str,
+        definition: &Definition,
+        against: Option<u32>,
+        rule: Rule,
+        policy: Policy,
+    ) -> Result<Vec<Held>, Problem> {
+        let (_, versions) = self.agreement(name)?;
+        let mut chosen: Vec<Arc<BoundContract>> = match against {
+            Some(version) => vec![self.contract(&format!("{name}@{version}"))?],
+            None if rule.is_transitive() => versions,
+            None => versions.last().cloned().into_iter().collect(),
+        };
+        // The latest first: it is the one that is asked about most.
+        chosen.reverse();
+        let directions = match rule {
+            Rule::None => Rule::Full.directions(),
+            rule => rule.directions(),
+        };
+        let each = chosen.into_iter().map(|bound| Held {
+            version: bound.version,
+            comparison: compare(&bound.definition, definition, directions, policy),
+        });
+        Ok(each.collect())
+    }
+
+    /// Whether the contract's own rule lets a definition follow; true when something is unknown and
+    /// that was accepted.
+    pub(super) fn may_follow(
+        &self,
+        name: &Name,
+        definition: &Definition,
+        document: &ContractDocument,
+        accept_unknown: bool,
+    ) -> Result<bool, Problem> {
+        if document.compatibility == Rule::None || !self.state().contracts.contains_key(name) {
+            return Ok(false);
+        }
+        let held = self.hold(
+            name.as_str(),
+            definition,
+            None,
+            document.compatibility,
+            document.policy,
+        )?;
+        let worst = held.iter().map(|one| one.comparison.answer()).max();
+        match worst.unwrap_or(Verdict::Compatible) {
+            Verdict::Compatible => Ok(false),
+            Verdict::Unknown if accept_unknown => Ok(true),
+            verdict => Err(refusal(name, document, &held, verdict)),
+        }
+    }
+}
+
+fn refusal(name: &Name, document: &ContractDocument, held: &[Held], verdict: Verdict) -> Problem {
+    let mut places = Vec::new();
+    for one in held {
+        for (direction, outcome) in one.comparison.outcomes() {
+            for finding in &outcome.findings {
+                places.push(Place {
+                    index: None,
+                    pointer: format!("/schema{}", finding.new),
+                    reason: finding.message.clone(),
+                    incompatibility: Some(Box::new(Incompatibility {
+                        rule: finding.rule.clone(),
+                        direction: direction.to_owned(),
+                        version: one.version,
+                        r#type: finding.r#type.clone(),
+                        old: finding.old.clone(),
+                        new: finding.new.clone(),
+                        counterexample: Some(finding.counterexample.clone()),
+                    })),
+                });
+            }
+            for undecided in &outcome.undecided {
+                places.push(Place {
+                    index: None,
+                    pointer: format!("/schema{}", undecided.new),
+                    reason: undecided.reason.clone(),
+                    incompatibility: Some(Box::new(Incompatibility {
+                        rule: undecided.rule.clone(),
+                        direction: direction.to_owned(),
+                        version: one.version,
+                        r#type: undecided.r#type.clone(),
+                        old: undecided.old.clone(),
+                        new: undecided.new.clone(),
+                        counterexample: None,
+                    })),
+                });
+            }
+        }
+    }
+    let is_shown = |place: &Place| {
+        place
+            .incompatibility
+            .as_ref()
+            .is_some_and(|one| one.counterexample.is_some())
+    };
+    places.sort_by_key(|place| !is_shown(place));
+    places.truncate(MOST_PLACES);
+    let rule = document.compatibility.as_str();
+    let versions: Vec<String> = (held.iter())
+        .filter(|one| one.comparison.answer() != Verdict::Compatible)
+        .map(|one| one.version.to_string())
+        .collect();
+    let detail = match verdict {
+        Verdict::Unknown => format!(
+            "contract {name} keeps to the rule {rule}; whether this follows version {} could not be decided",
+            versions.join(", ")
+        ),
+        _ => format!(
+            "contract {name} keeps to the rule {rule}; this breaks it against version {}",
+            versions.join(", ")
+        ),
+    };
+    Problem::new(Code::IncompatibleContract, detail).errors(places)
+}
