@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     println!("{} types in {:?}: {counts:?}", types.len(), all.elapsed());
-    slowest.sort_by(|left, right| right.0.cmp(&left.0));
+    slowest.sort_by_key(|one| std::cmp::Reverse(one.0));
     for (took, name, answer, found, undecided) in slowest.iter().take(5) {
         println!("{took:?} {name}: {answer:?}, {found} findings, {undecided} undecided");
     }

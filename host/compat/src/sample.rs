@@ -134,7 +134,7 @@ impl<'s, 'a> Sampler<'s, 'a> {
     fn of_type(&mut self, shape: &Shape, one: Types, variant: u32, depth: u32) -> Vec<Value> {
         match one {
             Types::NULL => vec![Value::Null],
-            Types::BOOLEAN => vec![(variant % 2 == 1).into(), (variant % 2 == 0).into()],
+            Types::BOOLEAN => vec![(variant % 2 == 1).into(), variant.is_multiple_of(2).into()],
             Types::STRING => {
                 let mut texts = texts(shape);
                 let by = variant as usize % texts.len().max(1);
@@ -180,7 +180,8 @@ impl<'s, 'a> Sampler<'s, 'a> {
         let mut optional: Vec<String> = shape.named().iter().cloned().collect();
         optional.retain(|name| !open.contains(name));
         for (index, name) in optional.iter().enumerate() {
-            let chosen = variant > 0 && depth < 6 && mixed(variant, index as u32 + depth) % 3 == 0;
+            let chosen =
+                variant > 0 && depth < 6 && mixed(variant, index as u32 + depth).is_multiple_of(3);
             if full || chosen {
                 open.push(name.clone());
             }

@@ -10,7 +10,10 @@ use crate::{
     types::Types,
 };
 
-impl Prover<'_, '_> {
+/// Whether no value of one type fits a case.
+type Test<'s, 'a> = fn(&mut Prover<'s, 'a>, &Rc<Shape>) -> bool;
+
+impl<'s, 'a> Prover<'s, 'a> {
     /// Whether it is proven that nothing fits all of these.
     pub(super) fn nothing_fits(&mut self, all: &Conj) -> bool {
         let shapes = self.space.expand(all);
@@ -47,7 +50,7 @@ impl Prover<'_, '_> {
     fn find_empty(&mut self, shape: &Rc<Shape>) -> bool {
         if shape.values.is_none() {
             let mut left = shape.types;
-            let tests: [(Types, fn(&mut Self, &Rc<Shape>) -> bool); 4] = [
+            let tests: [(Types, Test<'s, 'a>); 4] = [
                 (Types::NUMBER, |_, shape| no_number(shape)),
                 (Types::STRING, |_, shape| {
                     let least = shape.min(|one| one.min_length);
