@@ -177,18 +177,26 @@ async fn after_a_kill_in_the_middle_nobody_claims_to_know() {
     let mut hub = Hub::start().await;
     let hostile = guest("guest-hostile");
     let _ = hub.upload("hostile", "1", hostile).await.expect(201);
-    let told = tokio::select! {
-        told = slow(&hub, "k", 60_000) => told,
-        told = slow(&hub, "k", 60_000) => told,
-    };
-    assert_problem(&told, 409, "idempotency-key-in-use");
-    hub.kill();
-    hub.restart().await;
-    assert_problem(
-        &slow(&hub, "k", 60_000).await,
-        409,
-        "idempotency-outcome-unknown",
-    );
+    for attempt in 0.. {
+        let key = format!("k{attempt}");
+        let told = tokio::select! {
+            told = slow(&hub, &key, 5_000) => told,
+            told = slow(&hub, &key, 5_000) => told,
+        };
+        assert_problem(&told, 409, "idempotency-key-in-use");
+        // Its mark is on the disk soon after it was told apart, and before it is begun.
+        hub.topic(&key, json!({})).await;
+        hub.kill();
+        hub.restart().await;
+        let again = slow(&hub, &key, 5_000).await;
+        // Killed before the mark, it was not begun, and is done now for the first time.
+        if again.status == 200 && attempt < 5 {
+            assert_eq!(again.header(REPLAYED), None);
+            continue;
+        }
+        assert_problem(&again, 409, "idempotency-outcome-unknown");
+        break;
+    }
     let another = slow(&hub, "another", 1).await;
     assert_eq!((another.status, another.header(REPLAYED)), (200, None));
 }

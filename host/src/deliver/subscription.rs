@@ -43,6 +43,7 @@ mod status;
 mod stream;
 mod taken;
 mod token;
+mod unclaimed;
 
 pub use again::Again;
 pub use chunk::Cache;
@@ -57,6 +58,8 @@ pub use status::{LaneStatus, SubscriptionState, SubscriptionStatus};
 pub use stream::{Streamed, stream};
 pub use taken::{Taken, TakenEvent};
 pub use token::Token;
+
+use unclaimed::Unclaimed;
 
 /// What all subscriptions share.
 #[derive(Debug)]
@@ -255,12 +258,15 @@ impl Subscription {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         tokio::task::spawn_blocking(move || {
             let taken = this.take_now(limit, max_bytes, lease);
-            let claims = taken.as_ref().map(Taken::claims).unwrap_or_default();
-            if sender.send(taken.map(make)).is_err() {
-                this.give_back(&claims);
-            }
+            let unclaimed = Unclaimed {
+                claims: taken.as_ref().map(Taken::claims).unwrap_or_default(),
+                subscription: this,
+            };
+            // Whether it is refused or never looked at: what is dropped gives back.
+            drop(sender.send((taken.map(make), unclaimed)));
         });
-        let taken = receiver.await.map_err(Problem::internal)?;
+        let (taken, unclaimed) = receiver.await.map_err(Problem::internal)?;
+        unclaimed.claim();
         self.bury_some();
         taken
     }
