@@ -1,7 +1,7 @@
 //! Idempotency keys: what was answered under a key, so that a request that is sent again is answered
 //! alike and does its work once (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! [`window`] decides; it is pure, and times come in. [`Idempotency`] keeps answers durably where a call
+//! `window` decides; it is pure, and times come in. [`Idempotency`] keeps answers durably where a call
 //! makes something, and in memory where it publishes: events are told apart by source and id after a
 //! restart, and meta stays off their way. It knows nothing of HTTP beyond status, headers and bytes.
 
