@@ -163,7 +163,8 @@ impl Hub {
         let (ripe, ripened) = tokio::sync::mpsc::channel(16);
         let (gone, told) = tokio::sync::mpsc::channel(256);
         let targets = Arc::new(config.private_targets.clone());
-        let webhooks = Webhooks::new(targets, metrics.clone(), gone);
+        let stopping = CancellationToken::new();
+        let webhooks = Webhooks::new(targets, metrics.clone(), gone, stopping.clone());
         let shadows = Shadows::new(
             shared_log.clone(),
             engine.clone(),
@@ -195,7 +196,7 @@ impl Hub {
                 "the hub has its hands full of other requests",
             ),
             idempotency: Arc::new(idempotency),
-            stopping: CancellationToken::new(),
+            stopping,
             started: crate::clock::now(),
             tasks: TaskTracker::new(),
             changing_routes: tokio::sync::Mutex::default(),

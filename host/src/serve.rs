@@ -70,8 +70,8 @@ async fn serve(config: Config) -> Result<(), String> {
     let stopping = hub.stopping.clone();
     tokio::spawn(async move {
         wait_for_signal().await;
-        tracing::info!("stopping: requests under way are answered, routes end their batch");
         stopping.cancel();
+        tracing::info!("stopping: requests under way are answered, routes end their batch");
     });
     let served = bound.serve(hub.clone()).await;
     hub.close().await;

@@ -69,17 +69,24 @@ pub struct Webhooks {
     targets: Arc<Targets>,
     metrics: Arc<Metrics>,
     gone: mpsc::Sender<Gone>,
+    stopping: CancellationToken,
     running: Mutex<BTreeMap<Name, Running>>,
 }
 
 impl Webhooks {
-    /// `gone` is told of endpoints that answered 410.
+    /// `gone` is told of endpoints that answered 410. Once `stopping` is cancelled no request is begun.
     #[must_use]
-    pub fn new(targets: Arc<Targets>, metrics: Arc<Metrics>, gone: mpsc::Sender<Gone>) -> Self {
+    pub fn new(
+        targets: Arc<Targets>,
+        metrics: Arc<Metrics>,
+        gone: mpsc::Sender<Gone>,
+        stopping: CancellationToken,
+    ) -> Self {
         Self {
             targets,
             metrics,
             gone,
+            stopping,
             running: Mutex::default(),
         }
     }
@@ -116,7 +123,7 @@ impl Webhooks {
             document: document.clone(),
             records: records.unwrap_or_default(),
         });
-        let stop = CancellationToken::new();
+        let stop = self.stopping.child_token();
         let driver = driver::Driver {
             subscription: subscription.clone(),
             webhook: webhook.clone(),
