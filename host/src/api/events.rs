@@ -142,12 +142,7 @@ pub(super) async fn read(
             .await
             .map(IntoResponse::into_response);
     }
-    let limit = query.limit.unwrap_or(100);
-    if !(1..=MOST_EVENTS).contains(&limit) {
-        return Err(malformed(format!(
-            "limit={limit} is not within 1 to {MOST_EVENTS}"
-        )));
-    }
+    let limit = limit_of(query.limit, 100)?;
     let wait = wait_of(query.wait)?;
     let partition = PartitionId::new(topic.name.clone(), query.partition.unwrap_or(0));
     check_partition(&topic, partition.partition)?;
@@ -166,6 +161,17 @@ pub(super) async fn read(
         (HeaderName::from_static("sandbar-next-offset"), next),
     ];
     Ok((names, page.body).into_response())
+}
+
+/// What a `limit` in a query means.
+pub(super) fn limit_of(limit: Option<usize>, default: usize) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(default);
+    if !(1..=MOST_EVENTS).contains(&limit) {
+        return Err(malformed(format!(
+            "limit={limit} is not within 1 to {MOST_EVENTS}"
+        )));
+    }
+    Ok(limit)
 }
 
 /// What a `wait` in a query means.
@@ -204,7 +210,7 @@ impl ReadQuery {
     }
 }
 
-fn malformed(detail: impl Into<String>) -> Problem {
+pub(super) fn malformed(detail: impl Into<String>) -> Problem {
     Problem::new(Code::MalformedRequest, detail)
 }
 

@@ -20,6 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Shared,
+    events::{limit_of, malformed, wait_of},
     extract::{Json, Params},
     refusal::ProblemDocument,
 };
@@ -31,10 +32,7 @@ use crate::{
     problem::{Code, Place, Problem},
 };
 
-/// The longest wait for an event, in seconds.
-const LONGEST_WAIT: f64 = 60.0;
 const LONGEST_LEASE: f64 = 12.0 * 60.0 * 60.0;
-const MOST_EVENTS: usize = 10_000;
 /// A batch is closed when its events have so many bytes.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Events on their way to the client of a stream.
@@ -53,31 +51,7 @@ pub(super) struct PullQuery {
     lease: Option<f64>,
 }
 
-fn malformed(detail: impl Into<String>) -> Problem {
-    Problem::new(Code::MalformedRequest, detail)
-}
-
 impl PullQuery {
-    fn limit(&self, default: usize) -> Result<usize, Problem> {
-        let limit = self.limit.unwrap_or(default);
-        if (1..=MOST_EVENTS).contains(&limit) {
-            return Ok(limit);
-        }
-        Err(malformed(format!(
-            "limit={limit} is not within 1 to {MOST_EVENTS}"
-        )))
-    }
-
-    fn wait(&self) -> Result<Duration, Problem> {
-        let wait = self.wait.unwrap_or(0.0);
-        if (0.0..=LONGEST_WAIT).contains(&wait) {
-            return Ok(Duration::from_secs_f64(wait));
-        }
-        Err(malformed(format!(
-            "wait={wait} is not within 0 to {LONGEST_WAIT} seconds"
-        )))
-    }
-
     fn lease(&self, subscription: &Subscription) -> Result<Duration, Problem> {
         let Some(lease) = self.lease else {
             let seconds = subscription.settings().record.document.lease_seconds;
@@ -155,8 +129,8 @@ async fn batch(
     query: &PullQuery,
     lease: Duration,
 ) -> Result<Response, Problem> {
-    let limit = query.limit(100)?;
-    let until = Instant::now() + query.wait()?;
+    let limit = limit_of(query.limit, 100)?;
+    let until = Instant::now() + wait_of(query.wait)?;
     let (body, token) = loop {
         let make = |taken: crate::deliver::Taken| {
             let token = Token::Lease(taken.lease).to_string();
@@ -194,7 +168,7 @@ async fn streamed_events(
     lease: Duration,
     headers: &HeaderMap,
 ) -> Result<impl Stream<Item = Result<Streamed, Problem>> + use<>, Problem> {
-    let window = query.limit(1000)?;
+    let window = limit_of(query.limit, 1000)?;
     if let Some(last) = headers.get("last-event-id") {
         let last = last
             .to_str()

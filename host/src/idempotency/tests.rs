@@ -1,3 +1,5 @@
+//! Who is told what under a key, and what a restart knows of it.
+
 use std::sync::Arc;
 
 use super::*;

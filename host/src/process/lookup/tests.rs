@@ -1,3 +1,5 @@
+//! Tables of topics: what a lookup finds, and when.
+
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
