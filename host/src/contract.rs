@@ -23,6 +23,7 @@ pub use compatibility::{
     Comparison, Finding, Outcome, Policy, Rule, Undecided, Verdict, compare, flaw,
 };
 pub use definition::Definition;
+pub(crate) use schema::pointer_of;
 pub use violation::{Violation, Violations};
 
 /// Why a definition is no contract.

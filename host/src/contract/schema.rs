@@ -70,7 +70,7 @@ const FRAGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERI
     .remove(b'$');
 
 /// The JSON Pointer of a reference such as `#/definitions/order`.
-pub(super) fn pointer_of(reference: &str) -> Result<String, String> {
+pub(crate) fn pointer_of(reference: &str) -> Result<String, String> {
     let pointer = reference.strip_prefix('#').unwrap_or_default();
     if !reference.starts_with('#') || !(pointer.is_empty() || pointer.starts_with('/')) {
         return Err(format!(
