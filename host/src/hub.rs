@@ -34,6 +34,7 @@ mod calls;
 mod gate;
 mod impact;
 mod jobs;
+mod live;
 mod outbound;
 mod readings;
 mod services;

@@ -274,8 +274,9 @@ async fn real_events_catch_what_no_contract_tells() {
     let report = hub.post("/v1/routes/r/gate", request).await.expect(200);
     assert_eq!(report["outcome"], "passed");
     let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("orders/0/2"), "{warnings}");
     assert!(
-        warnings.contains("orders/0/2 is rejected (there is a note); what runs now emits it"),
+        warnings.contains("is rejected (invalid-event: there is a note); what runs now emits it"),
         "{warnings}"
     );
 }
