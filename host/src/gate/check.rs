@@ -151,9 +151,11 @@ impl Checking<'_> {
             }
             let size = calls.next().unwrap_or(CASES_PER_CALL);
             let part: Vec<&Event> = events[said.len()..].iter().take(size).collect();
+            // A case by itself had its whole deadline.
             let mut slow = false;
+            let alone = part.len() == 1;
             for (judgement, event) in self.judge.ask(&part).into_iter().zip(&part) {
-                let judgement = self.confirmed(judgement, event, slow);
+                let judgement = self.confirmed(judgement, event, slow || alone);
                 if let Judgement::Failed(failed) = &judgement {
                     slow |= failed.cause == Cause::Deadline;
                     let kind = failed.signature();
