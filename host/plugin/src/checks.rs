@@ -15,10 +15,9 @@
 //! many megabytes, and where branches lead around checks. A circle of calls has its check before the call that
 //! closes it, and that is mostly a cold one: nearly everything can panic, and a panic can do nearly everything.
 //!
-//! That the compiler keeps
-//! the check of a loop rests on its being a store: each round follows another last store than the round
-//! before the first. A load of the same byte with no store in between is left out, and so would be a
-//! loop's only check.
+//! That the compiler keeps the check of a loop rests on its being a store: each round follows another last
+//! store than the round before the first. A load of the same byte with no store in between is left out, and
+//! so would be a loop's only check.
 //!
 //! Nothing of the module is renumbered: the memory comes behind its own, and all other bytes stay
 //! as they are. A module whose own code could be reached before the host knows the page, or
