@@ -77,6 +77,22 @@ impl Contract {
         }
     }
 
+    /// An Avro schema with the types that it refers to in it; no other schema has this form.
+    #[must_use]
+    pub fn resolved_text(&self) -> Option<String> {
+        match &self.0 {
+            Compiled::Json(_) => None,
+        }
+    }
+
+    /// The `FileDescriptorProto` of a Protobuf schema in base64; no other schema has this form.
+    #[must_use]
+    pub fn serialized(&self) -> Option<String> {
+        match &self.0 {
+            Compiled::Json(_) => None,
+        }
+    }
+
     /// Checks the data of an event.
     ///
     /// # Errors

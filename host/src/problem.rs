@@ -166,6 +166,8 @@ codes! {
     TopicInUse "topic-in-use" 409 "The topic is in use" "Delete the routes and subscriptions that the detail names first, or take the topic out of them.";
     IncompatibleContract "incompatible-contract" 409 "The version is not compatible with an earlier one" "Change the places listed in 'errors', register it under another name, or change the rule with PUT /v1/contracts/{name}. What is only unknown may be accepted with ?accept_unknown=true.";
     ContractInUse "contract-in-use" 409 "The contract version is in use" "Bind the topics that the detail names to another version first, and delete the contract versions that refer to it.";
+    ContractMode "contract-mode" 409 "The contract's mode does not allow it" "See the mode with GET /registry/mode/{subject}, and set it with PUT.";
+    SchemaIdTaken "schema-id-taken" 409 "The id belongs to another schema" "Import the schema under an id that is free, or under the one that it has.";
     PluginInUse "plugin-in-use" 409 "The plugin version is in use" "Move the routes and channels that the detail names to another version first.";
     ChannelInUse "channel-in-use" 409 "The channel is in use" "Move the routes that the detail names to a version or to another channel first.";
     NameTaken "name-taken" 409 "The name is taken" "The versions and the channels of a plugin share their names: choose another.";
