@@ -120,4 +120,6 @@ impl Contract {
 }
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod tests;
