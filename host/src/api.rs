@@ -90,6 +90,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(logs::get))
         .routes(routes!(routes::list))
         .routes(routes!(routes::put, routes::get, routes::delete))
+        .routes(routes!(routes::gate))
         .routes(routes!(routes::pause))
         .routes(routes!(routes::resume))
         .routes(routes!(shadows::put, shadows::get, shadows::delete))

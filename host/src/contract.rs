@@ -17,6 +17,7 @@ pub use compatibility::{
     Comparison, Finding, Outcome, Policy, Rule, Undecided, Verdict, compare, flaw,
 };
 pub use definition::{ContractReference, Definition, Format};
+pub(crate) use schema::pointer_of;
 pub use violation::{Violation, Violations};
 
 /// The names of Avro's primitive types, each a schema by itself.
