@@ -1,7 +1,7 @@
 //! Whether a new version of a JSON Schema is compatible with an old one, with a document that shows it
 //! where it is not.
 //!
-//! It also makes documents of a schema, and makes one smaller ([`generate`], [`Shrinker`]).
+//! It also makes documents of a schema, and makes one smaller ([`generate`], [`Changer`]).
 //!
 //! Pure: no IO, nothing is fetched. The hub's validator decides what a schema takes; this crate knows
 //! nothing of contracts, topics or the hub.
@@ -30,6 +30,7 @@ mod shrink;
 mod space;
 mod text;
 mod types;
+mod vary;
 
 use std::collections::HashSet;
 
@@ -38,7 +39,7 @@ use serde_json::Value;
 pub use document::{Document, InvalidSchema};
 pub use generate::Generation;
 pub use report::{Answer, Direction, Finding, Report, Undecided};
-pub use shrink::Shrinker;
+pub use shrink::Changer;
 
 use find::{Finder, Question};
 use prove::{Obstacle, Prover, Step};

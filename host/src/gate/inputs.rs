@@ -1,9 +1,10 @@
-//! Inputs for the gate: events whose data is made from a contract, and stored events.
+//! Inputs for the gate: events whose data is made from a contract, stored events, and events that are made of
+//! those.
 
 use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
-use sandbar_compat::{Document, Generation, Part, Shrinker, generate};
+use sandbar_compat::{Changer, Document, Generation, Part, generate};
 use sandbar_types::{Event, Offset};
 use serde_json::Value;
 
@@ -15,6 +16,8 @@ const LEAST_OF_A_TYPE: usize = 3;
 const STEPS: u64 = 100_000;
 /// Types of real events that data is given where the contract names none.
 const MOST_TYPES: usize = 8;
+/// Stored events of a type that others are made of.
+const MOST_OF_A_TYPE: usize = 10;
 /// The type of events where nothing names one.
 const ANY_TYPE: &str = "generated";
 
@@ -54,9 +57,8 @@ impl fmt::Debug for Made {
 /// # Errors
 /// When nothing can be made of the schema, in words.
 pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Result<Made, String> {
-    let definition = &bound.definition;
-    let document = Document::new(&definition.schema).map_err(|error| error.to_string())?;
-    let mut parts: Vec<MadePart> = match &definition.types {
+    let document = Document::new(schema(bound)).map_err(|error| error.to_string())?;
+    let mut parts: Vec<MadePart> = match &bound.definition.types {
         None => vec![MadePart {
             r#type: None,
             pointer: String::new(),
@@ -120,7 +122,7 @@ impl Made {
                     (None, seen) => seen[number % seen.len()],
                 };
                 let id = format!("gate-{seed}-{number}");
-                let Some((datacontenttype, bytes)) = encode(data) else {
+                let Some((datacontenttype, bytes)) = encode(bound, data) else {
                     continue;
                 };
                 let fits = bound
@@ -136,26 +138,74 @@ impl Made {
         events
     }
 
-    /// What makes data of a type smaller, within the contract.
+    /// Events like stored ones, each changed in a few places, within the contract: at most `most`.
     #[must_use]
-    pub fn shrinker(&self, r#type: &str) -> Option<Shrinker> {
+    pub fn like(
+        &self,
+        bound: &BoundContract,
+        seed: u64,
+        real: &[&Real],
+        most: usize,
+        most_bytes: usize,
+    ) -> Vec<Event> {
+        // Of each type as many as of the others, the last ones first.
+        let mut by_type: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+        for one in real.iter().rev() {
+            let of_type = by_type.entry(&one.event.r#type).or_default();
+            if of_type.len() < MOST_OF_A_TYPE {
+                of_type.push(&one.event);
+            }
+        }
+        let each = most / by_type.len().max(1);
+        let mut events = Vec::new();
+        for (r#type, of_type) in by_type {
+            let documents: Vec<Value> = of_type
+                .iter()
+                .filter_map(|event| decode(bound, event))
+                .collect();
+            let Some(changer) = self.changer(r#type) else {
+                continue;
+            };
+            for data in changer.vary(&documents, seed, each.max(1)) {
+                let encoded = encode(bound, &data).filter(|(_, bytes)| bytes.len() <= most_bytes);
+                if let (Some((datacontenttype, bytes)), Some(like)) = (encoded, of_type.first())
+                    && events.len() < most
+                {
+                    let id = format!("gate-{seed}-like-{}", events.len());
+                    events.push(event(id, r#type, Some(like), datacontenttype, bytes));
+                }
+            }
+        }
+        events.sort_by_key(|event| event.data.len());
+        events
+    }
+
+    /// What makes other data of a type's, within the contract.
+    #[must_use]
+    pub fn changer(&self, r#type: &str) -> Option<Changer> {
         let named = |part: &&MadePart| part.r#type.as_deref().is_none_or(|named| named == r#type);
         let part = self.parts.iter().find(named)?;
-        Shrinker::new(Part {
+        Changer::new(Part {
             document: &self.document,
             pointer: &part.pointer,
         })
     }
 }
 
+/// What data of a contract is as JSON, as a JSON Schema. This, [`encode`] and [`decode`] are all that the
+/// gate knows of formats.
+fn schema(bound: &BoundContract) -> &Value {
+    &bound.definition.schema
+}
+
 /// Data as an event carries it: its content type and its bytes.
-pub(super) fn encode(data: &Value) -> Option<(String, Bytes)> {
+pub(super) fn encode(_: &BoundContract, data: &Value) -> Option<(String, Bytes)> {
     let bytes = serde_json::to_vec(data).ok()?;
     Some(("application/json".to_owned(), bytes.into()))
 }
 
 /// Data of an event as JSON.
-pub(super) fn decode(event: &Event) -> Option<Value> {
+pub(super) fn decode(_: &BoundContract, event: &Event) -> Option<Value> {
     serde_json::from_slice(&event.data).ok()
 }
 

@@ -312,6 +312,8 @@ impl Hub {
                 route: candidate_route,
                 targets,
                 before,
+                // Of what is made, half as much again is made of real events.
+                like: scope.generated / 2,
                 most_bytes,
                 seed: scope.seed,
                 again: asks_again,
