@@ -25,7 +25,7 @@ mod webhooks;
 use subscriptions::SubscriptionMetrics;
 pub use subscriptions::{LaneReading, SubscriptionReading};
 use webhooks::WebhookMetrics;
-pub use webhooks::WebhookReading;
+pub use webhooks::{PushMeter, WebhookReading};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicLabel {
@@ -300,9 +300,10 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Counts a request to a webhook.
-    pub fn push_attempt(&self, subscription: &Name, outcome: &'static str, took: Duration) {
-        self.webhooks.attempt(subscription, outcome, took);
+    /// What counts the requests to the webhook of a subscription.
+    #[must_use]
+    pub fn push_meter(&self, subscription: &Name) -> PushMeter {
+        self.webhooks.meter(subscription)
     }
 
     pub fn refused(&self, topic: &Name, code: &str, events: usize) {
