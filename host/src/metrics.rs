@@ -19,9 +19,15 @@ use prometheus_client::{
 };
 use sandbar_types::Name;
 
+mod jobs;
+mod quotas;
 mod subscriptions;
 mod webhooks;
 
+use jobs::JobMetrics;
+pub use jobs::JobReading;
+use quotas::QuotaMetrics;
+pub use quotas::QuotaReading;
 use subscriptions::SubscriptionMetrics;
 pub use subscriptions::{LaneReading, SubscriptionReading};
 use webhooks::WebhookMetrics;
@@ -124,6 +130,8 @@ pub struct Metrics {
     state: Family<RouteLabel, Gauge>,
     subscriptions: SubscriptionMetrics,
     webhooks: WebhookMetrics,
+    jobs: JobMetrics,
+    quotas: QuotaMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -162,6 +170,8 @@ impl Default for Metrics {
             state: Family::default(),
             subscriptions: SubscriptionMetrics::default(),
             webhooks: WebhookMetrics::default(),
+            jobs: JobMetrics::default(),
+            quotas: QuotaMetrics::default(),
         };
         metrics.register();
         metrics
@@ -274,6 +284,8 @@ impl Metrics {
         );
         self.subscriptions.register(registry);
         self.webhooks.register(registry);
+        self.jobs.register(registry);
+        self.quotas.register(registry);
     }
 
     /// Counts a publish that stored `events` events with `bytes` bytes of data.
@@ -346,12 +358,16 @@ impl Metrics {
         routes: &[RouteReading],
         subscriptions: &[SubscriptionReading],
         webhooks: &[WebhookReading],
+        jobs: &[JobReading],
+        quotas: &[QuotaReading],
     ) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.subscriptions.read(subscriptions);
         self.read_partitions(partitions);
         self.read_routes(routes);
         self.webhooks.read(webhooks);
+        self.jobs.read(jobs);
+        self.quotas.read(quotas);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &registry);
