@@ -101,6 +101,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
             subscriptions::get,
             subscriptions::delete
         ))
+        .routes(routes!(subscriptions::check))
         .routes(routes!(pull::events))
         .routes(routes!(pull::ack))
         .routes(routes!(subscriptions::reset, subscriptions::resets))
