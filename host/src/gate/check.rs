@@ -202,9 +202,11 @@ impl Checking<'_> {
         let most_bytes = question.most_bytes;
         let mut events = made.events(bound, question.seed, &question.real, most_bytes);
         if events.is_empty() {
+            let why = made.flaw().map(|why| format!(": {why}"));
             self.warnings.push(format!(
-                "no input could be made from contract {}",
-                bound.reference()
+                "no input could be made from contract {}{}",
+                bound.reference(),
+                why.unwrap_or_default()
             ));
         }
         events.extend(made.like(

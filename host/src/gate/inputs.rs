@@ -1,14 +1,14 @@
 //! Inputs for the gate: events whose data is made from a contract, stored events, and events that are made of
 //! those.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use sandbar_compat::{Changer, Document, Generation, Part, generate};
 use sandbar_types::{Event, Offset};
 use serde_json::Value;
 
-use crate::catalog::BoundContract;
+use crate::{catalog::BoundContract, contract::Format};
 
 /// Documents of each event type, however many types there are.
 const LEAST_OF_A_TYPE: usize = 3;
@@ -31,7 +31,8 @@ pub struct Real {
 
 /// Data made from a contract, small documents of each type first.
 pub struct Made {
-    document: Document,
+    /// The schema; or why nothing is made of it.
+    document: Result<Document, String>,
     parts: Vec<MadePart>,
 }
 
@@ -53,11 +54,18 @@ impl fmt::Debug for Made {
 
 /// Makes data for a contract: about so many documents, at least a few of each type. Takes a while for a
 /// large contract.
-///
-/// # Errors
-/// When nothing can be made of the schema, in words.
-pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Result<Made, String> {
-    let document = Document::new(schema(bound)).map_err(|error| error.to_string())?;
+#[must_use]
+pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Made {
+    let schema = schema(bound);
+    let document =
+        schema.and_then(|schema| Document::new(&schema).map_err(|error| error.to_string()));
+    let mut made = Made {
+        document,
+        parts: Vec::new(),
+    };
+    let Ok(document) = &made.document else {
+        return made;
+    };
     let mut parts: Vec<MadePart> = match &bound.definition.types {
         None => vec![MadePart {
             r#type: None,
@@ -85,14 +93,21 @@ pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Result<Made, 
         },
         steps: STEPS,
     };
-    let made = generate(&document, &pointers, &options);
-    for (part, documents) in parts.iter_mut().zip(made) {
+    let generated = generate(document, &pointers, &options);
+    for (part, documents) in parts.iter_mut().zip(generated) {
         part.documents = documents;
     }
-    Ok(Made { document, parts })
+    made.parts = parts;
+    made
 }
 
 impl Made {
+    /// Why nothing was made; in words, where it is known.
+    #[must_use]
+    pub fn flaw(&self) -> Option<&str> {
+        self.document.as_ref().err().map(String::as_str)
+    }
+
     /// Events of a contract, at most `most_bytes` of data each: the small ones of each type first. Attributes
     /// that a contract does not speak of are those of the last event of the type that is there.
     #[must_use]
@@ -186,16 +201,25 @@ impl Made {
         let named = |part: &&MadePart| part.r#type.as_deref().is_none_or(|named| named == r#type);
         let part = self.parts.iter().find(named)?;
         Changer::new(Part {
-            document: &self.document,
+            document: self.document.as_ref().ok()?,
             pointer: &part.pointer,
         })
     }
 }
 
-/// What data of a contract is as JSON, as a JSON Schema. This, [`encode`] and [`decode`] are all that the
-/// gate knows of formats.
-fn schema(bound: &BoundContract) -> &Value {
-    &bound.definition.schema
+/// What data of a contract is as JSON, as a JSON Schema with all that it refers to. This, [`encode`] and
+/// [`decode`] are all that the gate knows of formats.
+fn schema(bound: &BoundContract) -> Result<Cow<'_, Value>, String> {
+    match bound.definition.format {
+        Format::Json => bound
+            .definition
+            .bundled()
+            .map_err(|error| error.to_string()),
+        other => Err(format!(
+            "inputs are not made from {} schemas",
+            other.title()
+        )),
+    }
 }
 
 /// Data as an event carries it: its content type and its bytes.

@@ -189,7 +189,7 @@ impl Hub {
                 real: hub.last_events(&source, scope.real)?,
                 source: match contract {
                     Some(bound) if scope.generated > 0 => {
-                        let made = hub.inputs_of(&bound, scope)?;
+                        let made = hub.inputs_of(&bound, scope);
                         Some((bound, made))
                     }
                     _ => None,
@@ -225,7 +225,7 @@ impl Hub {
     }
 
     /// What is made from a contract, made once.
-    fn inputs_of(&self, bound: &BoundContract, scope: Scope) -> Result<Arc<Made>, String> {
+    fn inputs_of(&self, bound: &BoundContract, scope: Scope) -> Arc<Made> {
         let key: Key = (bound.digest.clone(), scope.seed, scope.generated);
         let kept = || {
             self.gate
@@ -240,16 +240,16 @@ impl Hub {
             {
                 let made = found.1.clone();
                 kept.push_back(found);
-                return Ok(made);
+                return made;
             }
         }
-        let made = Arc::new(gate::make(bound, scope.seed, scope.generated)?);
+        let made = Arc::new(gate::make(bound, scope.seed, scope.generated));
         let mut kept = kept();
         kept.push_back((key, made.clone()));
         while kept.len() > KEPT {
             kept.pop_front();
         }
-        Ok(made)
+        made
     }
 
     /// The last events of a topic, in equal parts of its partitions. Blocks on the disk.
