@@ -16,6 +16,9 @@ const LEAST_OF_A_TYPE: usize = 3;
 const STEPS: u64 = 100_000;
 /// Types of real events that data is given where the contract names none.
 const MOST_TYPES: usize = 8;
+/// Bytes of all documents of a contract, and for each type at least.
+const BYTES: usize = 16 << 20;
+const LEAST_BYTES_OF_A_TYPE: usize = 128 << 10;
 /// Stored events of a type that others are made of.
 const MOST_OF_A_TYPE: usize = 10;
 /// The type of events where nothing names one.
@@ -41,13 +44,14 @@ struct MadePart {
     r#type: Option<String>,
     /// A JSON Pointer into the schema.
     pointer: String,
-    documents: Vec<Value>,
+    /// As events carry it.
+    data: Vec<(String, Bytes)>,
 }
 
 impl fmt::Debug for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let each = self.parts.iter();
-        let counts = each.map(|part| (&part.r#type, part.documents.len()));
+        let counts = each.map(|part| (&part.r#type, part.data.len()));
         f.debug_list().entries(counts).finish()
     }
 }
@@ -70,7 +74,7 @@ pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Made {
         None => vec![MadePart {
             r#type: None,
             pointer: String::new(),
-            documents: Vec::new(),
+            data: Vec::new(),
         }],
         Some(types) => {
             let each = types.iter().filter_map(|(name, reference)| {
@@ -78,7 +82,7 @@ pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Made {
                 Some(MadePart {
                     r#type: Some(name.clone()),
                     pointer,
-                    documents: Vec::new(),
+                    data: Vec::new(),
                 })
             });
             each.collect()
@@ -92,10 +96,13 @@ pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Made {
             many => (documents / many.max(1)).max(LEAST_OF_A_TYPE.min(documents)),
         },
         steps: STEPS,
+        bytes: (BYTES / parts.len().max(1)).max(LEAST_BYTES_OF_A_TYPE),
     };
     let generated = generate(document, &pointers, &options);
     for (part, documents) in parts.iter_mut().zip(generated) {
-        part.documents = documents;
+        part.data = (documents.iter())
+            .filter_map(|data| encode(bound, data))
+            .collect();
     }
     made.parts = parts;
     made
@@ -123,11 +130,11 @@ impl Made {
             like.insert(&one.event.r#type, &one.event);
         }
         let seen: Vec<&str> = like.keys().copied().take(MOST_TYPES).collect();
-        let longest = self.parts.iter().map(|part| part.documents.len()).max();
+        let longest = self.parts.iter().map(|part| part.data.len()).max();
         let mut events = Vec::new();
         for index in 0..longest.unwrap_or(0) {
             for part in &self.parts {
-                let Some(data) = part.documents.get(index) else {
+                let Some((datacontenttype, bytes)) = part.data.get(index) else {
                     continue;
                 };
                 let number = events.len();
@@ -137,16 +144,11 @@ impl Made {
                     (None, seen) => seen[number % seen.len()],
                 };
                 let id = format!("gate-{seed}-{number}");
-                let Some((datacontenttype, bytes)) = encode(bound, data) else {
-                    continue;
-                };
-                let fits = bound
-                    .contract
-                    .check(r#type, &datacontenttype, &bytes)
-                    .is_ok();
+                let fits = bound.contract.check(r#type, datacontenttype, bytes).is_ok();
                 if fits && bytes.len() <= most_bytes {
                     let like = like.get(r#type).copied();
-                    events.push(event(id, r#type, like, datacontenttype, bytes));
+                    let (kind, bytes) = (datacontenttype.clone(), bytes.clone());
+                    events.push(event(id, r#type, like, kind, bytes));
                 }
             }
         }

@@ -244,6 +244,9 @@ impl Hub {
             }
         }
         let made = Arc::new(gate::make(bound, scope.seed, scope.generated));
+        if scope.seed != SEED || scope.generated != self.config.gate.generated {
+            return made;
+        }
         let mut kept = kept();
         kept.push_back((key, made.clone()));
         while kept.len() > KEPT {

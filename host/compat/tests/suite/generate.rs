@@ -34,6 +34,7 @@ fn every_document_fits_its_schema_and_comes_again() {
             seed,
             documents: 40,
             steps: 20_000,
+            ..Generation::default()
         };
         let found = made(&schema, &options);
         let judge = validator(&schema);
@@ -192,6 +193,22 @@ fn parts_are_made_side_by_side_and_what_takes_nothing_has_none() {
     assert!(
         all[3].iter().any(|one| one.pointer("/left/left").is_some()),
         "{all:?}"
+    );
+}
+
+#[test]
+fn there_are_no_more_bytes_than_asked_for() {
+    let schema = json!({"type": "array", "items": {"type": "string", "minLength": 1000}});
+    let options = Generation {
+        bytes: 20_000,
+        ..Generation::default()
+    };
+    let all = made(&schema, &options);
+    let bytes: usize = all.iter().map(|one| one.to_string().len()).sum();
+    let longest = all.iter().map(|one| one.to_string().len()).max();
+    assert!(
+        all.len() > 3 && bytes <= 20_000 + longest.unwrap_or(0),
+        "{bytes}"
     );
 }
 
