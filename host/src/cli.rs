@@ -9,6 +9,7 @@ mod client;
 mod compatibility;
 mod contracts;
 mod dead_letters;
+mod gate;
 mod jobs;
 mod local;
 mod logs;

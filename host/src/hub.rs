@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod calls;
+mod gate;
 mod impact;
 mod jobs;
 mod outbound;
@@ -43,6 +44,7 @@ mod trial;
 mod webhooks;
 
 pub use calls::ContractCheck;
+pub use gate::{Asking, GateRequest};
 pub use impact::{ContractImpact, ImpactQuestion};
 pub use jobs::Begun;
 pub use readings::{LaneReading, RouteStatus};
@@ -78,6 +80,7 @@ pub struct Hub {
     pub dead_letters: PartitionId,
     /// What plugins look up.
     tables: Arc<Tables>,
+    gate: gate::Gate,
     /// Milliseconds since the epoch.
     pub started: u64,
     tasks: TaskTracker,
@@ -216,6 +219,7 @@ impl Hub {
             log,
             dead_letters,
             tables,
+            gate: gate::Gate::default(),
         });
         for (name, record) in hub.catalog.shadows() {
             hub.run_shadow(&name, record)?;

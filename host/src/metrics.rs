@@ -80,6 +80,11 @@ struct RequestLabels {
     status: u16,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
 /// A route at the time of a scrape.
 #[derive(Debug)]
 pub struct RouteReading {
@@ -128,6 +133,8 @@ pub struct Metrics {
     lag: Family<RoutePartitionLabels, Gauge>,
     waiting: Family<RoutePartitionLabels, Gauge>,
     state: Family<RouteLabel, Gauge>,
+    gate_checking: Gauge,
+    gate_checks: Family<OutcomeLabel, Counter>,
     subscriptions: SubscriptionMetrics,
     webhooks: WebhookMetrics,
     jobs: JobMetrics,
@@ -168,6 +175,8 @@ impl Default for Metrics {
             lag: Family::default(),
             waiting: Family::default(),
             state: Family::default(),
+            gate_checking: Gauge::default(),
+            gate_checks: Family::default(),
             subscriptions: SubscriptionMetrics::default(),
             webhooks: WebhookMetrics::default(),
             jobs: JobMetrics::default(),
@@ -282,6 +291,16 @@ impl Metrics {
             "0 running, 1 paused, 2 stalled",
             self.state.clone(),
         );
+        registry.register(
+            "gate_routes_checking",
+            "Routes that the activation gate is looking at",
+            self.gate_checking.clone(),
+        );
+        registry.register(
+            "gate_checks",
+            "Routes that the activation gate has looked at, by what came of it",
+            self.gate_checks.clone(),
+        );
         self.subscriptions.register(registry);
         self.webhooks.register(registry);
         self.jobs.register(registry);
@@ -310,6 +329,19 @@ impl Metrics {
         self.publish_seconds
             .get_or_create(&label)
             .observe(took.as_secs_f64());
+    }
+
+    /// The activation gate begins to look at a route.
+    pub fn gate_began(&self) {
+        self.gate_checking.inc();
+    }
+
+    /// The activation gate has looked at a route.
+    pub fn gate_ended(&self, outcome: &'static str) {
+        self.gate_checking.dec();
+        self.gate_checks
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
     }
 
     /// What counts the requests to the webhook of a subscription.
