@@ -1,6 +1,8 @@
 //! Pulling the events of a subscription over HTTP: batches, streams, and settling.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+mod streamed;
+
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json as Answer,
@@ -9,13 +11,8 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout},
-};
-use tokio_stream::Stream;
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -27,18 +24,15 @@ use super::{
 use crate::{
     clock,
     dead_letter::Cause,
-    deliver::{Form, Outcome, Settled, Subscription, TakenEvent, Token, attempt, stream},
+    deliver::{Outcome, Settled, Subscription, Token, attempt},
     hub::Hub,
     problem::{Code, Place, Problem},
 };
+use streamed::{LINES, SERVER_SENT, streamed_events};
 
 const LONGEST_LEASE: f64 = 12.0 * 60.0 * 60.0;
 /// A batch is closed when its events have so many bytes.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// Parts of a stream, of many events each, that wait for the one before to be sent.
-const STREAM_QUEUE: usize = 1;
-/// A stream of server-sent events that has nothing to say says so this often.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -161,102 +155,6 @@ async fn batch(
         response.headers_mut().insert(name, token);
     }
     Ok(response)
-}
-
-/// What a stream looks like.
-struct Looks {
-    event: Form,
-    problem: fn(&Problem) -> Bytes,
-    /// Sent now and then where nothing else is.
-    keep_alive: Option<&'static str>,
-}
-
-static SERVER_SENT: Looks = Looks {
-    event: |cursor, event, out| {
-        out.extend_from_slice(b"id: ");
-        out.extend_from_slice(cursor.as_bytes());
-        out.extend_from_slice(b"\nevent: ");
-        let start = out.len();
-        out.extend_from_slice(event.event().r#type.as_bytes());
-        one_line(&mut out[start..]);
-        out.extend_from_slice(b"\ndata: ");
-        json_line(cursor, event, out);
-        out.extend_from_slice(b"\n\n");
-    },
-    problem: |problem| {
-        let mut text = "event: sandbar.problem\n".to_owned();
-        for line in problem.to_string().lines() {
-            text.push_str(&format!("data: {line}\n"));
-        }
-        text.push('\n');
-        text.into()
-    },
-    keep_alive: Some(":\n\n"),
-};
-
-static LINES: Looks = Looks {
-    event: |cursor, event, out| {
-        json_line(cursor, event, out);
-        out.push(b'\n');
-    },
-    problem: |problem| {
-        let document = serde_json::json!({"problem": {
-            "type": format!("/problems/{}", problem.code.as_str()),
-            "title": problem.code.title(), "status": problem.code.status(), "detail": problem.detail,
-        }});
-        format!("{document}\n").into()
-    },
-    keep_alive: None,
-};
-
-fn json_line(cursor: &str, event: &TakenEvent, out: &mut Vec<u8>) {
-    let start = out.len();
-    event.write_json(cursor, out);
-    one_line(&mut out[start..]);
-}
-
-/// Outside of strings, where they must be escaped, ends of lines are but white space in JSON.
-fn one_line(text: &mut [u8]) {
-    for byte in text {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
-}
-
-async fn streamed_events(
-    hub: &Hub,
-    subscription: &Arc<Subscription>,
-    query: &PullQuery,
-    lease: Duration,
-    headers: &HeaderMap,
-    looks: &'static Looks,
-) -> Result<impl Stream<Item = Result<Bytes, Infallible>> + use<>, Problem> {
-    let window = limit_of(query.limit, 1000)?;
-    if let Some(last) = headers.get("last-event-id") {
-        let last = last
-            .to_str()
-            .map_err(|_| malformed("Last-Event-ID is not text"))?;
-        subscription.settle_up_to(last, true).await?;
-    }
-    let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-    let subscription = subscription.clone();
-    tokio::spawn(stream(subscription, window, lease, looks.event, sender));
-    let events = futures_util::stream::unfold(receiver, move |mut receiver| async move {
-        let part = match looks.keep_alive {
-            None => receiver.recv().await?,
-            Some(text) => match timeout(KEEP_ALIVE, receiver.recv()).await {
-                Ok(part) => part?,
-                Err(_) => Ok(Bytes::from_static(text.as_bytes())),
-            },
-        };
-        let part = part.unwrap_or_else(|problem| (looks.problem)(&problem));
-        Some((Ok(part), receiver))
-    });
-    let stopping = hub.stopping.clone();
-    Ok(futures_util::StreamExt::take_until(events, async move {
-        stopping.cancelled().await;
-    }))
 }
 
 /// What became of events. Each token is that of an event (`sandbarlease`) or of a whole batch (the

@@ -21,6 +21,7 @@ mod breaker;
 mod client;
 mod connections;
 mod connector;
+mod desk;
 mod driver;
 mod failure;
 mod handshake;

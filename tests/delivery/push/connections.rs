@@ -201,6 +201,26 @@ async fn a_new_connection_that_is_closed_is_a_failure() {
     assert_eq!(attempts[4]["delivery"], 2, "{webhook}");
 }
 
+#[tokio::test]
+async fn as_many_requests_are_under_way_as_the_document_allows() {
+    let hub = hub().await;
+    let receiver = Receiver::answering(|_| Reply::Hold { status: 200 }).await;
+    pushed(&hub, &receiver, json!({"concurrency": 3})).await;
+    let events: Vec<_> = (0..20).map(|id| event(&id.to_string(), json!(1))).collect();
+    hub.accepted("t", &events).await;
+    receiver.requests(3).await;
+    // What the hub says now holds until the receiver answers.
+    let webhook = webhook_until(&hub, "three are under way", |webhook| {
+        webhook["in_flight"] == 3
+    });
+    webhook.await;
+    assert_eq!(receiver.received().len(), 3);
+    receiver.release();
+    let status = settled(&hub).await;
+    assert_eq!(status["counts"]["acknowledged"], 20, "{status}");
+    assert_eq!(receiver.received().len(), 20);
+}
+
 /// An endpoint that speaks nothing but HTTP/2, with its certificate; counts its connections.
 async fn http2() -> (SocketAddr, String, Came) {
     let key = rcgen::KeyPair::generate().unwrap();

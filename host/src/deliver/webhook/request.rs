@@ -48,6 +48,9 @@ const STRUCTURED: HeaderValue =
     HeaderValue::from_static("application/cloudevents+json; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// So many headers a request has, unless its event has many extensions.
+const HEADERS: usize = 20;
+
 /// A request as it goes out.
 pub type Outgoing = Request<Full<Bytes>>;
 
@@ -77,7 +80,7 @@ impl Template {
     /// # Errors
     /// When the document was not checked.
     pub fn new(subscription: &Name, document: &PushDocument) -> Result<Self, String> {
-        let mut headers = HeaderMap::with_capacity(24);
+        let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, USER);
         for (name, value) in &document.headers {
             let wrong = |_| format!("the header {name} is malformed");
@@ -103,7 +106,11 @@ impl Template {
     /// batches. `now` is milliseconds since the epoch.
     #[must_use]
     pub fn deliver(&self, events: &[Due<'_>], now: u64) -> Outgoing {
-        let mut headers = self.headers.clone();
+        // A clone of the map would have no room and be moved several times.
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + HEADERS);
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
         let body = match events {
             [one] if !self.batched => match self.mode {
                 PushMode::Binary => binary(*one, &mut headers),
