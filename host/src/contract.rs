@@ -10,6 +10,7 @@
 
 mod compatibility;
 mod definition;
+pub mod infer;
 mod schema;
 mod violation;
 
@@ -23,6 +24,7 @@ pub use compatibility::{
     Comparison, Finding, Outcome, Policy, Rule, Undecided, Verdict, compare, flaw,
 };
 pub use definition::Definition;
+pub use infer::plain_name;
 pub use violation::{Violation, Violations};
 
 /// Why a definition is no contract.

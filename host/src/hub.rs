@@ -32,6 +32,7 @@ use crate::{
 
 mod calls;
 mod impact;
+mod infer;
 mod jobs;
 mod outbound;
 mod readings;
@@ -44,6 +45,7 @@ mod webhooks;
 
 pub use calls::ContractCheck;
 pub use impact::{ContractImpact, ImpactQuestion};
+pub use infer::InferRequest;
 pub use jobs::Begun;
 pub use readings::{LaneReading, RouteStatus};
 pub use shadows::{ShadowDifferences, ShadowStatus};
