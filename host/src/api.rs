@@ -70,6 +70,8 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(contracts::register, contracts::versions))
         .routes(routes!(contracts::get, contracts::delete))
         .routes(routes!(contracts::check))
+        .routes(routes!(contracts::lookup))
+        .routes(routes!(contracts::schema))
         .routes(routes!(
             agreements::put,
             agreements::get,

@@ -29,6 +29,7 @@ mod plugins;
 mod push;
 mod resolved;
 mod routes;
+mod schema_ids;
 mod shadows;
 mod subscriptions;
 mod topics;
@@ -82,6 +83,8 @@ pub struct Catalog {
 struct Tables {
     topics: meta::Table<topics::Record>,
     contracts: meta::Table<contracts::Record>,
+    schema_ids: meta::Table<schema_ids::Record>,
+    contract_numbers: meta::Table<contracts::Numbers>,
     agreements: meta::Table<ContractDocument>,
     plugins: meta::Table<PluginRecord>,
     channels: meta::Table<Channel>,
@@ -96,6 +99,9 @@ struct State {
     services: Arc<dyn Services>,
     topics: BTreeMap<Name, Arc<Topic>>,
     contracts: BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>,
+    schema_ids: schema_ids::SchemaIds,
+    /// The highest numbers of contracts of which versions were deleted.
+    contract_numbers: BTreeMap<Name, u32>,
     agreements: BTreeMap<Name, ContractDocument>,
     plugins: BTreeMap<Name, BTreeMap<String, RegisteredPlugin>>,
     /// By `plugin@channel`.
@@ -122,6 +128,8 @@ impl Catalog {
         let tables = Tables {
             topics: meta::Table::new(store.clone(), meta::tables::TOPICS),
             contracts: meta::Table::new(store.clone(), meta::tables::CONTRACTS),
+            schema_ids: meta::Table::new(store.clone(), meta::tables::SCHEMA_IDS),
+            contract_numbers: meta::Table::new(store.clone(), meta::tables::CONTRACT_NUMBERS),
             agreements: meta::Table::new(store.clone(), meta::tables::AGREEMENTS),
             plugins: meta::Table::new(store.clone(), meta::tables::PLUGINS),
             channels: meta::Table::new(store.clone(), meta::tables::CHANNELS),
@@ -138,6 +146,8 @@ impl Catalog {
                 services,
                 topics: BTreeMap::new(),
                 contracts: BTreeMap::new(),
+                schema_ids: schema_ids::SchemaIds::default(),
+                contract_numbers: BTreeMap::new(),
                 agreements: BTreeMap::new(),
                 plugins: BTreeMap::new(),
                 channels: BTreeMap::new(),

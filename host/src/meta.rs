@@ -19,6 +19,10 @@ pub use table::Table;
 pub mod tables {
     pub const TOPICS: &str = "topics";
     pub const CONTRACTS: &str = "contracts";
+    /// The ids of contents, by digest.
+    pub const SCHEMA_IDS: &str = "schema-ids";
+    /// How far the numbers of versions came.
+    pub const CONTRACT_NUMBERS: &str = "contract-numbers";
     pub const AGREEMENTS: &str = "agreements";
     pub const PLUGINS: &str = "plugins";
     pub const CHANNELS: &str = "channels";

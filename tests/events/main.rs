@@ -9,4 +9,5 @@ mod infer;
 mod limits;
 mod publish;
 mod read;
+mod references;
 mod refused;

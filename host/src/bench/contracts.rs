@@ -4,8 +4,12 @@
 //!   `serde_json` and asking `jsonschema`; in turns, by the thread's own CPU time.
 //! - **publish**: the CPU time of a hub for publishes into a topic with the contract minus that into
 //!   one without, in turns, against the same floor.
+//! - **registry**: how much longer a hub takes to start with thousands of contract versions, and how long
+//!   it takes to find one by its name and by its id.
 //! - **compare**: the compatibility of a large schema with a changed copy, both ways, with documents
 //!   that show it.
+
+mod registry;
 
 use std::{
     path::{Path, PathBuf},
@@ -40,6 +44,8 @@ pub struct Options {
     /// Events of one publish.
     pub batch: usize,
     pub rounds: usize,
+    /// Contract versions in the registry; 0 leaves it out.
+    pub versions: usize,
     /// A large schema, to be compared with a changed copy; left out where the file is not there.
     pub schema: PathBuf,
     /// The definition of the schema in which a text becomes a number, as a JSON Pointer.
@@ -75,8 +81,12 @@ pub fn run(options: &Options) -> Result<(), String> {
         return Err("events, batch and rounds must be at least 1".into());
     }
     let costs = super::in_folder(&options.folder, |folder| costs(options, folder))?;
+    let registry = match options.versions {
+        0 => None,
+        _ => Some(registry::measure(options)?),
+    };
     let compared = compared(options)?;
-    print(options, &costs, compared);
+    print(options, &costs, registry, compared);
     Ok(())
 }
 
@@ -263,7 +273,12 @@ fn compared(options: &Options) -> Result<Option<Compared>, String> {
     Ok(Some(compared))
 }
 
-fn print(options: &Options, costs: &Costs, compared: Option<Compared>) {
+fn print(
+    options: &Options,
+    costs: &Costs,
+    registry: Option<registry::Measured>,
+    compared: Option<Compared>,
+) {
     let check = costs.ratio(&|round| costs.floor[round] / costs.check[round]);
     let publish =
         costs.ratio(&|round| costs.floor[round] / (costs.bound[round] - costs.free[round]));
@@ -280,6 +295,10 @@ fn print(options: &Options, costs: &Costs, compared: Option<Compared>) {
                 "publish_free_us": median(costs.free.clone()),
                 "publish_bound_us": median(costs.bound.clone()),
                 "publish_ratio": publish,
+                "versions": options.versions,
+                "start_more_seconds": registry.as_ref().map(|one| one.start_more),
+                "by_name_us": registry.as_ref().map(|one| one.by_name),
+                "by_id_us": registry.as_ref().map(|one| one.by_id),
                 "compare_seconds": compare,
                 "counterexamples": compared.map(|one| one.counterexamples),
             })
@@ -303,6 +322,12 @@ fn print(options: &Options, costs: &Costs, compared: Option<Compared>) {
         "  publish, without         {:>8.2} µs   the difference: {publish:.2} of the floor's rate",
         median(costs.free.clone())
     );
+    if let Some(registry) = registry {
+        println!(
+            "  {} contract versions: a start takes {:.2} s more ({:.2} s in all); found by name in {:.2} µs, by id in {:.2} µs",
+            options.versions, registry.start_more, registry.start, registry.by_name, registry.by_id
+        );
+    }
     if let (Some(seconds), Some(compared)) = (compare, compared) {
         println!(
             "  {} with a changed copy, both ways: {seconds:.2} s, {} counterexamples",

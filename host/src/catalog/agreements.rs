@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BoundContract, Catalog, Put, user_name};
 use crate::{
-    contract::{Comparison, Definition, Policy, Rule, Verdict, compare},
+    contract::{Comparison, Definition, Format, Policy, Rule, Verdict, compare},
     problem::{Code, Incompatibility, Place, Problem},
 };
 
@@ -33,6 +33,8 @@ pub struct ContractDocument {
 #[derive(Clone, Debug)]
 pub struct Held {
     pub version: u32,
+    /// Of the earlier version.
+    pub format: Format,
     pub comparison: Comparison,
 }
 
@@ -73,6 +75,13 @@ impl Catalog {
         self.state().agreements.keys().cloned().collect()
     }
 
+    /// Whether the contract's document says that nobody should begin to use it.
+    #[must_use]
+    pub fn is_deprecated(&self, name: &str) -> bool {
+        let state = self.state();
+        state.agreements.get(name).is_some_and(|one| one.deprecated)
+    }
+
     /// Sets the document. Versions that there are stay, whatever the rule says of them.
     ///
     /// # Errors
@@ -102,8 +111,11 @@ impl Catalog {
         let _changing = self.changing();
         let (_, versions) = self.agreement(name)?;
         let mut changes = vec![self.tables.agreements.deletion(name)];
+        if let Some(first) = versions.first() {
+            changes.push(self.numbers_change(&first.name)?);
+        }
         for bound in &versions {
-            self.unused(bound)?;
+            self.unused_elsewhere(bound)?;
             changes.push(self.tables.contracts.deletion(&bound.reference()));
         }
         self.tables
@@ -111,7 +123,9 @@ impl Catalog {
             .commit(changes)
             .map_err(super::storage)?;
         let mut state = self.state_mut();
-        state.contracts.remove(name);
+        for bound in &versions {
+            state.forget_version(bound);
+        }
         state.agreements.remove(name);
         Ok(())
     }
@@ -143,6 +157,7 @@ impl Catalog {
         };
         let each = chosen.into_iter().map(|bound| Held {
             version: bound.version,
+            format: bound.definition.format,
             comparison: compare(&bound.definition, definition, directions, policy),
         });
         Ok(each.collect())
@@ -177,7 +192,9 @@ impl Catalog {
 }
 
 fn refusal(name: &Name, document: &ContractDocument, held: &[Held], verdict: Verdict) -> Problem {
+    // What is shown comes first.
     let mut places = Vec::new();
+    let mut open = Vec::new();
     for one in held {
         for (direction, outcome) in one.comparison.outcomes() {
             for finding in &outcome.findings {
@@ -192,12 +209,16 @@ fn refusal(name: &Name, document: &ContractDocument, held: &[Held], verdict: Ver
                         r#type: finding.r#type.clone(),
                         old: finding.old.clone(),
                         new: finding.new.clone(),
-                        counterexample: Some(finding.counterexample.clone()),
+                        path: match one.format {
+                            Format::Json => String::new(),
+                            Format::Avro | Format::Protobuf => finding.instance.clone(),
+                        },
+                        counterexample: finding.counterexample.clone(),
                     })),
                 });
             }
             for undecided in &outcome.undecided {
-                places.push(Place {
+                open.push(Place {
                     index: None,
                     pointer: format!("/schema{}", undecided.new),
                     reason: undecided.reason.clone(),
@@ -208,19 +229,14 @@ fn refusal(name: &Name, document: &ContractDocument, held: &[Held], verdict: Ver
                         r#type: undecided.r#type.clone(),
                         old: undecided.old.clone(),
                         new: undecided.new.clone(),
+                        path: String::new(),
                         counterexample: None,
                     })),
                 });
             }
         }
     }
-    let is_shown = |place: &Place| {
-        place
-            .incompatibility
-            .as_ref()
-            .is_some_and(|one| one.counterexample.is_some())
-    };
-    places.sort_by_key(|place| !is_shown(place));
+    places.append(&mut open);
     places.truncate(MOST_PLACES);
     let rule = document.compatibility.as_str();
     let versions: Vec<String> = (held.iter())

@@ -46,6 +46,9 @@ enum BenchPart {
         batch: usize,
         #[arg(long, default_value_t = 5)]
         rounds: usize,
+        /// Contract versions in the registry; 0 leaves that out.
+        #[arg(long, default_value_t = 10_000)]
+        versions: usize,
         /// A large schema, to be compared with a changed copy.
         #[arg(
             long,
@@ -204,6 +207,7 @@ impl BenchPart {
                 events,
                 batch,
                 rounds,
+                versions,
                 schema,
                 change,
                 folder,
@@ -211,6 +215,7 @@ impl BenchPart {
                 events,
                 batch,
                 rounds,
+                versions,
                 schema,
                 change,
                 folder,

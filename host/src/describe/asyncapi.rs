@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     catalog::{BoundContract, RouteDocument, SubscriptionDocument},
-    contract::plain_name,
+    contract::{Definition, Format, plain_name},
 };
 
 /// Of the HTTP bindings that are used.
@@ -115,9 +115,21 @@ impl<'a> Writer<'a> {
             &mut self.taken,
         );
         let base = format!("#/components/schemas/{key}/schema");
-        let Payload { schema, types } = payload(bound, &base, Dialect::Own);
-        let format = schema_format(&bound.definition.schema);
-        let multi = json!({"schemaFormat": format, "schema": schema});
+        let definition = &bound.definition;
+        let (multi, types) = match payload(bound, &base, Dialect::Own) {
+            Some(Payload { schema, types }) => {
+                let format = schema_format(&definition.schema);
+                (json!({"schemaFormat": format, "schema": schema}), types)
+            }
+            None => {
+                let types = definition.types.as_ref().map(|types| {
+                    let all = types.keys();
+                    all.map(|name| (name.clone(), base.clone())).collect()
+                });
+                (foreign(definition), types)
+            }
+        };
+        let format = multi.get("schemaFormat").cloned();
         self.schemas.insert(key.clone(), multi);
         let about = self.about(bound);
         let Some(types) = types else {
@@ -149,10 +161,13 @@ impl<'a> Writer<'a> {
                 "headers".to_owned(),
                 json!({"type": "object", "allOf": [{"$ref": "#/components/schemas/cloudevents"}, of_type]}),
             );
-            message.insert(
-                "payload".to_owned(),
-                json!({"schemaFormat": format, "schema": {"$ref": reference}}),
-            );
+            let payload = match &format {
+                Some(format) if definition.format == Format::Json => {
+                    json!({"schemaFormat": format, "schema": {"$ref": reference}})
+                }
+                _ => json!({"$ref": format!("#/components/schemas/{key}")}),
+            };
+            message.insert("payload".to_owned(), payload);
             self.messages.insert(name.clone(), Value::Object(message));
             keys.push(name);
         }
@@ -198,6 +213,8 @@ impl<'a> Writer<'a> {
         let facts = json!({
             "name": bound.name.as_str(),
             "version": bound.version,
+            "id": bound.id,
+            "format": bound.definition.format,
             "versions": versions,
             "digest": bound.digest,
             "created": bound.created,
@@ -211,7 +228,10 @@ impl<'a> Writer<'a> {
                 Value::from(format!("Data that fits {}", bound.reference())),
             ),
             ("description".to_owned(), words.join("\n\n").into()),
-            ("contentType".to_owned(), "application/json".into()),
+            (
+                "contentType".to_owned(),
+                content_type(bound.definition.format).into(),
+            ),
             ("tags".to_owned(), Value::Array(tags)),
             ("x-sandbar-contract".to_owned(), facts),
         ])
@@ -425,5 +445,40 @@ fn schema_format(schema: &Value) -> &'static str {
         Draft::Draft7 => "application/schema+json;version=draft-07",
         Draft::Draft201909 => "application/schema+json;version=2019-09",
         _ => "application/schema+json;version=2020-12",
+    }
+}
+
+/// The schema of an Avro or Protobuf contract. The official parser takes Avro schemas that define a type,
+/// and that refer to nothing outside; others are told in words.
+fn foreign(definition: &Definition) -> Value {
+    let defines = |schema: &Value| {
+        let known = ["record", "enum", "fixed", "array", "map"];
+        let named = schema.get("type").and_then(Value::as_str);
+        named.is_some_and(|name| known.contains(&name))
+    };
+    match definition.format {
+        Format::Protobuf => {
+            let text = definition.text();
+            let version = if text.contains("proto2") { 2 } else { 3 };
+            json!({
+                "schemaFormat": format!("application/vnd.google.protobuf;version={version}"),
+                "schema": text,
+            })
+        }
+        Format::Avro if definition.references.is_empty() && defines(&definition.schema) => json!({
+            "schemaFormat": "application/vnd.apache.avro+json;version=1.9.0",
+            "schema": definition.schema,
+        }),
+        Format::Avro | Format::Json => json!({
+            "description": format!("{} schema: {}", definition.format.title(), definition.text()),
+        }),
+    }
+}
+
+fn content_type(format: Format) -> &'static str {
+    match format {
+        Format::Json => "application/json",
+        Format::Avro => "application/avro",
+        Format::Protobuf => "application/protobuf",
     }
 }

@@ -24,15 +24,21 @@ pub fn with_events(document: &mut Value, defined: &Defined) {
         let Some(bound) = &topic.contract else {
             continue;
         };
-        let (key, types) = contracts.entry(bound.reference()).or_insert_with(|| {
+        let reference = bound.reference();
+        if !contracts.contains_key(&reference) {
             let name = format!("contract.{}.v{}", bound.name, bound.version);
             let key = plain_name(&name, &mut taken);
             let base = format!("#/components/schemas/{key}");
-            let Payload { mut schema, types } = payload(bound, &base, Dialect::Latest);
+            let Some(Payload { mut schema, types }) = payload(bound, &base, Dialect::Latest) else {
+                continue;
+            };
             explain(&mut schema, bound, defined);
             document["components"]["schemas"][&key] = schema;
-            (key, types)
-        });
+            contracts.insert(reference.clone(), (key, types));
+        }
+        let Some((key, types)) = contracts.get(&reference) else {
+            continue;
+        };
         let event_key = plain_name(&format!("event.{}", topic.name), &mut taken);
         let data = json!({"$ref": format!("#/components/schemas/{key}")});
         let event = match types {

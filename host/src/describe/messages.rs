@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::embed::{Dialect, Embedded, embed};
-use crate::catalog::BoundContract;
+use crate::{catalog::BoundContract, contract::Format};
 
 /// The parts of a contract's schema that its types name, as JSON Pointers.
 pub(super) fn parts_of(bound: &BoundContract) -> Option<BTreeMap<&str, String>> {
@@ -29,14 +29,19 @@ pub(super) struct Payload {
     pub types: Option<BTreeMap<String, String>>,
 }
 
-pub(super) fn payload(bound: &BoundContract, base: &str, dialect: Dialect) -> Payload {
+/// `None` where the contract is not a JSON Schema, or one that cannot stand in one document.
+pub(super) fn payload(bound: &BoundContract, base: &str, dialect: Dialect) -> Option<Payload> {
+    if bound.definition.format != Format::Json {
+        return None;
+    }
+    let whole = bound.definition.bundled().ok()?;
     let parts = parts_of(bound);
     let pointers: Option<BTreeSet<String>> =
         (parts.as_ref()).map(|parts| parts.values().cloned().collect());
     let Embedded {
         schema,
         parts: references,
-    } = embed(&bound.definition.schema, pointers.as_ref(), base, dialect);
+    } = embed(&whole, pointers.as_ref(), base, dialect);
     let types = parts.map(|parts| {
         let each = parts.into_iter();
         each.filter_map(|(name, pointer)| {
@@ -44,7 +49,7 @@ pub(super) fn payload(bound: &BoundContract, base: &str, dialect: Dialect) -> Pa
         })
         .collect()
     });
-    Payload { schema, types }
+    Some(Payload { schema, types })
 }
 
 /// The attributes of a CloudEvent in the names of one binding: `ce-` of HTTP headers, none in JSON.
