@@ -15,9 +15,10 @@ fn typed(event_type: &str, id: &str, data: Value) -> Value {
 fn events() -> Vec<Value> {
     let mut events = Vec::new();
     for number in 0..60_u64 {
+        let state = ["open", "paid", "shipped"][number as usize % 3];
         let mut order = json!({
             "id": format!("550e8400-e29b-41d4-a716-{number:012}"),
-            "state": ["open", "paid", "shipped"][number as usize % 3],
+            "state": state,
             "total": if number % 4 == 0 { json!(number) } else { json!(number as f64 + 0.5) },
             "at": "2026-01-02T03:04:05Z",
             "note": if number % 2 == 0 { Value::Null } else { json!(format!("n{number}")) },

@@ -260,13 +260,10 @@ fn compared(options: &Options) -> Result<Option<Compared>, String> {
             &sandbar_compat::Options::default(),
         );
         compared.seconds.push(started.elapsed().as_secs_f64());
-        let found = report.directions().iter().map(|one| one.findings.len());
+        let directions = report.directions();
+        let found = directions.iter().map(|one| one.findings.len());
         compared.counterexamples = found.sum();
-        if report
-            .directions()
-            .iter()
-            .any(|one| one.findings.is_empty())
-        {
+        if directions.iter().any(|one| one.findings.is_empty()) {
             return Err("one way has no counterexample".into());
         }
     }
