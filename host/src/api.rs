@@ -16,6 +16,7 @@ mod logs;
 mod plugins;
 mod pull;
 mod refusal;
+mod registry;
 mod routes;
 mod server;
 mod shadows;
@@ -54,6 +55,7 @@ type Shared = axum::extract::State<Arc<Hub>>;
         (name = "routes", description = "From a topic through plugins to other topics"),
         (name = "jobs", description = "Long work: redrives and replays"),
         (name = "subscriptions", description = "Consumer groups: pull events and settle them, or have them sent"),
+        (name = "registry", description = "The Schema Registry API of Confluent, over the same contracts"),
         (name = "system", description = "Probes, metrics, documents"),
     ),
     components(schemas(refusal::ProblemDocument))
@@ -89,6 +91,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(logs::get))
         .routes(routes!(routes::list))
         .routes(routes!(routes::put, routes::get, routes::delete))
+        .routes(routes!(routes::gate))
         .routes(routes!(routes::pause))
         .routes(routes!(routes::resume))
         .routes(routes!(shadows::put, shadows::get, shadows::delete))
@@ -99,6 +102,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
             subscriptions::get,
             subscriptions::delete
         ))
+        .routes(routes!(subscriptions::check))
         .routes(routes!(pull::events))
         .routes(routes!(pull::ack))
         .routes(routes!(subscriptions::reset, subscriptions::resets))
@@ -123,6 +127,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(system::readyz))
         .routes(routes!(system::metrics))
         .routes(routes!(system::problem_page))
+        .merge(registry::described())
 }
 
 /// The OpenAPI document of all calls as JSON, as committed in `docs/openapi.json`. A running hub adds the
@@ -167,6 +172,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .layer(middleware::from_fn(caller::establish))
         .layer(RequestDecompressionLayer::new())
         .layer(middleware::map_response(refusal::dress))
+        .layer(middleware::from_fn(registry::dress))
         .layer(CatchPanicLayer::custom(refusal::panicked))
         .with_state(hub)
 }

@@ -9,6 +9,7 @@ mod client;
 mod compatibility;
 mod contracts;
 mod dead_letters;
+mod gate;
 mod infer;
 mod jobs;
 mod local;

@@ -21,6 +21,7 @@ pub use compatibility::{
 pub use definition::{ContractReference, Definition, Format};
 pub use infer::plain_name;
 pub use lazy::Lazy;
+pub(crate) use schema::pointer_of;
 pub use violation::{Violation, Violations};
 
 /// The names of Avro's primitive types, each a schema by itself.
@@ -81,6 +82,22 @@ impl Contract {
         }
     }
 
+    /// An Avro schema with the types that it refers to in it; no other schema has this form.
+    #[must_use]
+    pub fn resolved_text(&self) -> Option<String> {
+        match &self.0 {
+            Compiled::Json(_) => None,
+        }
+    }
+
+    /// The `FileDescriptorProto` of a Protobuf schema in base64; no other schema has this form.
+    #[must_use]
+    pub fn serialized(&self) -> Option<String> {
+        match &self.0 {
+            Compiled::Json(_) => None,
+        }
+    }
+
     /// Checks the data of an event.
     ///
     /// # Errors
@@ -107,5 +124,7 @@ impl Contract {
     }
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

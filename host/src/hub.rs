@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod calls;
+mod gate;
 mod impact;
 mod infer;
 mod jobs;
@@ -44,6 +45,7 @@ mod trial;
 mod webhooks;
 
 pub use calls::ContractCheck;
+pub use gate::{Asking, GateRequest};
 pub use impact::{ContractImpact, ImpactQuestion};
 pub use infer::InferRequest;
 pub use jobs::Begun;
@@ -80,6 +82,7 @@ pub struct Hub {
     pub dead_letters: PartitionId,
     /// What plugins look up.
     tables: Arc<Tables>,
+    gate: gate::Gate,
     /// Milliseconds since the epoch.
     pub started: u64,
     tasks: TaskTracker,
@@ -218,6 +221,7 @@ impl Hub {
             log,
             dead_letters,
             tables,
+            gate: gate::Gate::default(),
         });
         for (name, record) in hub.catalog.shadows() {
             hub.run_shadow(&name, record)?;

@@ -2,6 +2,7 @@
 
 pub mod contract;
 pub mod deliver;
+pub mod gate;
 pub mod ingest;
 pub mod process;
 pub mod shadow;

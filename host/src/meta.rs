@@ -23,6 +23,8 @@ pub mod tables {
     pub const SCHEMA_IDS: &str = "schema-ids";
     /// How far the numbers of versions came.
     pub const CONTRACT_NUMBERS: &str = "contract-numbers";
+    /// Rules and modes that the registry API set.
+    pub const REGISTRY: &str = "registry";
     pub const AGREEMENTS: &str = "agreements";
     pub const PLUGINS: &str = "plugins";
     pub const CHANNELS: &str = "channels";

@@ -94,7 +94,8 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
         }
         trial.tried += 1;
         for variant in 0..2 {
-            let document = self.embed(obstacle.trail.as_ref(), value.clone(), variant);
+            let trail = obstacle.trail.as_ref();
+            let document = self.sampler.embed(trail, value.clone(), variant, false);
             if let Some(document) = document
                 && self.shows(&document)
             {
@@ -114,29 +115,6 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
         values
             .into_iter()
             .try_for_each(|value| self.offer(trial, value))
-    }
-
-    /// Puts a value where it belongs in a whole document.
-    fn embed(&mut self, trail: Option<&Rc<Trail>>, value: Value, variant: u32) -> Option<Value> {
-        let mut value = value;
-        let mut trail = trail.cloned();
-        let mut depth = 8;
-        while let Some(one) = trail {
-            depth += 1;
-            value = match &one.step {
-                Step::Property(name) => {
-                    let fixed = [(name.clone(), value)];
-                    self.sampler
-                        .object(&one.shape, variant, depth, &fixed, false)?
-                }
-                Step::Item(index) => {
-                    self.sampler
-                        .array(&one.shape, variant, depth, 0, Some((*index, &value)))?
-                }
-            };
-            trail = one.parent.clone();
-        }
-        Some(value)
     }
 
     /// Values of a case that may be refused, likely ones first.

@@ -1,6 +1,8 @@
 //! Whether a new version of a JSON Schema is compatible with an old one, with a document that shows it
 //! where it is not.
 //!
+//! It also makes documents of a schema, and makes one smaller ([`generate`], [`Changer`]).
+//!
 //! Pure: no IO, nothing is fetched. The hub's validator decides what a schema takes; this crate knows
 //! nothing of contracts, topics or the hub.
 //!
@@ -12,25 +14,32 @@
 
 mod children;
 mod document;
+mod edges;
 mod find;
+mod generate;
 mod keywords;
 mod lenient;
 mod number;
+mod picks;
 mod prove;
 mod report;
 mod same;
 mod sample;
 mod shape;
+mod shrink;
 mod space;
 mod text;
 mod types;
+mod vary;
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
 pub use document::{Document, InvalidSchema};
+pub use generate::Generation;
 pub use report::{Answer, Direction, Finding, Report, Undecided};
+pub use shrink::Changer;
 
 use find::{Finder, Question};
 use prove::{Obstacle, Prover, Step};
@@ -156,6 +165,20 @@ impl<T> Deep<'_, T> {
     fn join(self) -> Option<T> {
         self.0?.join().ok()
     }
+}
+
+/// Documents that each of some parts of a schema document takes, by the parts' JSON Pointers; small ones
+/// first. A part has none when the validator cannot run it, or none were found.
+///
+/// Of each part: the smallest and the fullest of each alternative; then what is ordinary but for one place,
+/// which is at one of its edges (bounds, empty and long texts, other scripts, optional members there and
+/// not, each value of an `enum`, null, large numbers, arrays of none, one and many); then others, with
+/// several edges at once. Where there is no room for all, the seed chooses.
+#[must_use]
+pub fn generate(document: &Document, pointers: &[String], options: &Generation) -> Vec<Vec<Value>> {
+    let none = || vec![Vec::new(); pointers.len()];
+    let run = || generate::generate(document, pointers, options);
+    std::thread::scope(|scope| on_a_deep_stack(scope, run).join()).unwrap_or_else(none)
 }
 
 /// Schemas refer to themselves and nest, so the way through them may be deep.

@@ -28,15 +28,22 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 pub(super) struct ContractDetail {
     name: String,
+    /// `compatibility` is the rule that counts.
     #[serde(flatten)]
     document: ContractDocument,
+    /// The rule is that of all contracts without one of their own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    inherited: bool,
     versions: Vec<ContractVersion>,
 }
 
 fn detail(hub: &crate::hub::Hub, name: &str) -> Result<ContractDetail, Problem> {
-    let (document, versions) = hub.catalog.agreement(name)?;
+    let (mut document, versions) = hub.catalog.agreement(name)?;
+    let inherited = document.compatibility.is_none();
+    document.compatibility = Some(hub.catalog.rule(&document));
     Ok(ContractDetail {
         name: name.to_owned(),
+        inherited,
         document,
         versions: versions
             .iter()

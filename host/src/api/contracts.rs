@@ -17,7 +17,7 @@ use super::{
     topics::status,
 };
 use crate::{
-    catalog::BoundContract,
+    catalog::{BoundContract, Registering},
     contract::{ContractReference, Definition, Format},
     hub::{ContractCheck, Hub},
     problem::{Code, Problem},
@@ -132,7 +132,7 @@ pub(super) struct RegisterQuery {
     responses(
         (status = 201, description = "Registered", body = ContractVersion),
         (status = 200, description = "This content is a version already", body = ContractVersion),
-        (status = 409, description = "incompatible-contract", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "incompatible-contract, contract-mode", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-schema, invalid-document, invalid-name", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn register(
@@ -141,9 +141,12 @@ pub(super) async fn register(
     Params(query): Params<RegisterQuery>,
     Json(definition): Json<Definition>,
 ) -> Result<(StatusCode, Answer<ContractVersion>), Problem> {
-    let accept = query.accept_unknown;
+    let registering = Registering {
+        accept_unknown: query.accept_unknown,
+        ..Registering::default()
+    };
     let (bound, put) = hub
-        .blocking(move |hub| hub.catalog.register_contract(&name, definition, accept))
+        .blocking(move |hub| hub.catalog.register(&name, definition, registering))
         .await?;
     Ok((status(put), Answer(version_of(&hub, &bound))))
 }
@@ -225,7 +228,7 @@ pub(super) struct SchemaAnswer {
     references: Vec<ContractReference>,
     #[serde(skip_serializing_if = "Option::is_none")]
     types: Option<BTreeMap<String, String>>,
-    /// `name@version`.
+    /// `name@version`. Empty when all are deleted softly.
     contracts: Vec<String>,
 }
 
@@ -240,9 +243,10 @@ pub(super) async fn schema(
     State(hub): Shared,
     Path(id): Path<u32>,
 ) -> Result<Answer<SchemaAnswer>, Problem> {
-    let holders = hub.catalog.contracts_by_id(id)?;
-    let contracts = holders.iter().map(|bound| bound.reference()).collect();
-    let bound = &holders[0];
+    let bound = hub.catalog.contract_by_id(id)?;
+    let holders = hub.catalog.holders(id).into_iter();
+    let present = holders.filter(|(_, withdrawn)| !withdrawn);
+    let contracts = present.map(|(bound, _)| bound.reference()).collect();
     Ok(Answer(SchemaAnswer {
         id,
         format: bound.definition.format,

@@ -7,15 +7,15 @@ use axum::{
     body::Body,
     extract::{Path, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
-    response::{
-        IntoResponse, Response,
-        sse::{Event as Sent, KeepAlive, Sse},
-    },
+    response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::{sync::mpsc, time::Instant};
-use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use tokio_stream::Stream;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     clock,
     dead_letter::Cause,
-    deliver::{Outcome, Settled, Streamed, Subscription, Token, attempt, stream},
+    deliver::{Form, Outcome, Settled, Subscription, TakenEvent, Token, attempt, stream},
     hub::Hub,
     problem::{Code, Place, Problem},
 };
@@ -35,8 +35,10 @@ use crate::{
 const LONGEST_LEASE: f64 = 12.0 * 60.0 * 60.0;
 /// A batch is closed when its events have so many bytes.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// Events on their way to the client of a stream.
-const STREAM_QUEUE: usize = 64;
+/// Parts of a stream, of many events each, that wait for the one before to be sent.
+const STREAM_QUEUE: usize = 1;
+/// A stream of server-sent events that has nothing to say says so this often.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -107,18 +109,18 @@ pub(super) async fn events(
         .find(|media_type| accepted.contains(media_type));
     match streamed {
         None => batch(&hub, &subscription, &query, lease).await,
-        Some("text/event-stream") => {
-            let events = streamed_events(&hub, &subscription, &query, lease, &headers).await?;
-            let events = events.map(|event| Ok::<_, Infallible>(sent(event)));
-            Ok(Sse::new(events)
-                .keep_alive(KeepAlive::default())
-                .into_response())
-        }
-        Some(lines) => {
-            let events = streamed_events(&hub, &subscription, &query, lease, &headers).await?;
-            let events = events.map(|event| Ok::<_, Infallible>(line(event)));
-            let media_type = [(header::CONTENT_TYPE, HeaderValue::from_static(lines))];
-            Ok((media_type, Body::from_stream(events)).into_response())
+        Some(media_type) => {
+            let form = match media_type {
+                "text/event-stream" => &SERVER_SENT,
+                _ => &LINES,
+            };
+            let events =
+                streamed_events(&hub, &subscription, &query, lease, &headers, form).await?;
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            ];
+            Ok((headers, Body::from_stream(events)).into_response())
         }
     }
 }
@@ -161,13 +163,75 @@ async fn batch(
     Ok(response)
 }
 
+/// What a stream looks like.
+struct Looks {
+    event: Form,
+    problem: fn(&Problem) -> Bytes,
+    /// Sent now and then where nothing else is.
+    keep_alive: Option<&'static str>,
+}
+
+static SERVER_SENT: Looks = Looks {
+    event: |cursor, event, out| {
+        out.extend_from_slice(b"id: ");
+        out.extend_from_slice(cursor.as_bytes());
+        out.extend_from_slice(b"\nevent: ");
+        let start = out.len();
+        out.extend_from_slice(event.event().r#type.as_bytes());
+        one_line(&mut out[start..]);
+        out.extend_from_slice(b"\ndata: ");
+        json_line(cursor, event, out);
+        out.extend_from_slice(b"\n\n");
+    },
+    problem: |problem| {
+        let mut text = "event: sandbar.problem\n".to_owned();
+        for line in problem.to_string().lines() {
+            text.push_str(&format!("data: {line}\n"));
+        }
+        text.push('\n');
+        text.into()
+    },
+    keep_alive: Some(":\n\n"),
+};
+
+static LINES: Looks = Looks {
+    event: |cursor, event, out| {
+        json_line(cursor, event, out);
+        out.push(b'\n');
+    },
+    problem: |problem| {
+        let document = serde_json::json!({"problem": {
+            "type": format!("/problems/{}", problem.code.as_str()),
+            "title": problem.code.title(), "status": problem.code.status(), "detail": problem.detail,
+        }});
+        format!("{document}\n").into()
+    },
+    keep_alive: None,
+};
+
+fn json_line(cursor: &str, event: &TakenEvent, out: &mut Vec<u8>) {
+    let start = out.len();
+    event.write_json(cursor, out);
+    one_line(&mut out[start..]);
+}
+
+/// Outside of strings, where they must be escaped, ends of lines are but white space in JSON.
+fn one_line(text: &mut [u8]) {
+    for byte in text {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+}
+
 async fn streamed_events(
     hub: &Hub,
     subscription: &Arc<Subscription>,
     query: &PullQuery,
     lease: Duration,
     headers: &HeaderMap,
-) -> Result<impl Stream<Item = Result<Streamed, Problem>> + use<>, Problem> {
+    looks: &'static Looks,
+) -> Result<impl Stream<Item = Result<Bytes, Infallible>> + use<>, Problem> {
     let window = limit_of(query.limit, 1000)?;
     if let Some(last) = headers.get("last-event-id") {
         let last = last
@@ -176,41 +240,23 @@ async fn streamed_events(
         subscription.settle_up_to(last, true).await?;
     }
     let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-    tokio::spawn(stream(subscription.clone(), window, lease, sender));
+    let subscription = subscription.clone();
+    tokio::spawn(stream(subscription, window, lease, looks.event, sender));
+    let events = futures_util::stream::unfold(receiver, move |mut receiver| async move {
+        let part = match looks.keep_alive {
+            None => receiver.recv().await?,
+            Some(text) => match timeout(KEEP_ALIVE, receiver.recv()).await {
+                Ok(part) => part?,
+                Err(_) => Ok(Bytes::from_static(text.as_bytes())),
+            },
+        };
+        let part = part.unwrap_or_else(|problem| (looks.problem)(&problem));
+        Some((Ok(part), receiver))
+    });
     let stopping = hub.stopping.clone();
-    let events = ReceiverStream::new(receiver);
     Ok(futures_util::StreamExt::take_until(events, async move {
         stopping.cancelled().await;
     }))
-}
-
-fn sent(event: Result<Streamed, Problem>) -> Sent {
-    match event {
-        Ok(event) => Sent::default()
-            .id(event.cursor)
-            .event(event.r#type)
-            .data(event.json),
-        Err(problem) => Sent::default()
-            .event("sandbar.problem")
-            .data(problem.to_string()),
-    }
-}
-
-fn line(event: Result<Streamed, Problem>) -> Bytes {
-    match event {
-        Ok(event) => {
-            let mut json = event.json;
-            json.push('\n');
-            json.into()
-        }
-        Err(problem) => {
-            let document = serde_json::json!({"problem": {
-                "type": format!("/problems/{}", problem.code.as_str()),
-                "title": problem.code.title(), "status": problem.code.status(), "detail": problem.detail,
-            }});
-            format!("{document}\n").into()
-        }
-    }
 }
 
 /// What became of events. Each token is that of an event (`sandbarlease`) or of a whole batch (the

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, ContractDocument, Put, State, schema_ids, split_reference, user_name};
+use super::{
+    Catalog, ContractDocument, Import, Put, State, Which, schema_ids, split_reference, user_name,
+};
 use crate::{
     clock,
     contract::{Contract, Definition, InvalidSchema, Lazy, flaw},
@@ -32,6 +34,20 @@ pub(super) struct Record {
     /// The schema's text as it was handed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Deleted softly.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+}
+
+/// How a version is registered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registering {
+    /// Take one of which nothing could be decided, and keep that in mind.
+    pub accept_unknown: bool,
+    /// Keep the schema in its normal form, and take a version that means the same for the same.
+    pub normalize: bool,
+    /// With an id and a number of another registry, and without comparing it.
+    pub import: Option<Import>,
 }
 
 /// How far the numbers of a contract's versions came, once versions are deleted.
@@ -78,6 +94,18 @@ impl BoundContract {
             problem.detail = format!("contract {}: {}", self.reference(), problem.detail);
             problem
         })
+    }
+
+    /// As meta keeps it while it is present.
+    pub(super) fn record(&self) -> Record {
+        Record {
+            definition: (*self.definition).clone(),
+            created: self.created.clone(),
+            accepted_unknown: self.accepted_unknown,
+            digest: Some(self.digest.clone()),
+            text: self.definition.text.clone(),
+            withdrawn: false,
+        }
     }
 
     pub(super) fn refers_to(&self, name: &Name, version: u32) -> bool {
@@ -161,19 +189,32 @@ impl Catalog {
             text: record.text.clone(),
             ..record.definition.clone()
         };
-        let definition = resolve(&self.state(), definition).map_err(failed)?;
-        let bound = bind(&self.state(), name.clone(), version, record, definition);
-        self.keep(Arc::new(bound));
+        let withdrawn = record.withdrawn;
+        let definition = resolve(&self.state(), definition, Which::Both).map_err(failed)?;
+        let bound = bind(
+            &self.state(),
+            name.clone(),
+            version,
+            record,
+            definition,
+            None,
+        );
+        self.keep(Arc::new(bound), withdrawn);
         Ok(())
     }
 
-    fn keep(&self, bound: Arc<BoundContract>) {
+    fn keep(&self, bound: Arc<BoundContract>, withdrawn: bool) {
         let mut state = self.state_mut();
         state.schema_ids.give(bound.digest.clone(), bound.id);
         state
             .schema_ids
             .hold(bound.id, bound.name.clone(), bound.version);
-        let versions = state.contracts.entry(bound.name.clone()).or_default();
+        let all = if withdrawn {
+            &mut state.withdrawn
+        } else {
+            &mut state.contracts
+        };
+        let versions = all.entry(bound.name.clone()).or_default();
         versions.insert(bound.version, bound);
     }
 
@@ -195,21 +236,17 @@ impl Catalog {
         find(&self.state(), reference)
     }
 
-    /// The contract versions whose content has this id, by name and version: one at least.
+    /// A contract version whose content has this id; one that is deleted softly where there is no other.
     ///
     /// # Errors
     /// `unknown-contract`.
-    pub fn contracts_by_id(&self, id: u32) -> Result<Vec<Arc<BoundContract>>, Problem> {
-        let state = self.state();
-        let holders = state.schema_ids.holders(id);
-        let found: Vec<_> = holders
-            .filter_map(|(name, version)| state.contracts.get(name)?.get(version).cloned())
-            .collect();
-        if found.is_empty() {
+    pub fn contract_by_id(&self, id: u32) -> Result<Arc<BoundContract>, Problem> {
+        let found = self.holders(id).into_iter().next();
+        let (bound, _) = found.ok_or_else(|| {
             let detail = format!("no contract version has the id {id}");
-            return Err(Problem::new(Code::UnknownContract, detail));
-        }
-        Ok(found)
+            Problem::new(Code::UnknownContract, detail)
+        })?;
+        Ok(bound)
     }
 
     /// A definition as it is judged: taken out of its text, and with the contracts that it refers to.
@@ -218,7 +255,7 @@ impl Catalog {
     /// `invalid-schema`, with the place.
     pub fn complete(&self, definition: Definition) -> Result<Definition, Problem> {
         let definition = definition.read().map_err(invalid_schema)?;
-        resolve(&self.state(), definition)
+        resolve(&self.state(), definition, Which::Present)
     }
 
     /// The version of a contract with this content.
@@ -239,34 +276,93 @@ impl Catalog {
         })
     }
 
-    /// Registers a version; the same content again is the version that there is. `accept_unknown`
-    /// takes one of which nothing could be decided, and keeps that in mind.
+    /// Registers a version; the same content again is the version that there is.
     ///
     /// # Errors
-    /// `invalid-schema`, with the place; `incompatible-contract`, when the contract's rule is broken.
-    pub fn register_contract(
+    /// `invalid-schema`, with the place; `incompatible-contract`, when the contract's rule is broken;
+    /// `contract-mode`; `schema-id-taken`, on an import.
+    pub fn register(
         &self,
         name: &str,
         definition: Definition,
-        accept_unknown: bool,
+        registering: Registering,
     ) -> Result<(Arc<BoundContract>, Put), Problem> {
         let name = user_name(name)?;
-        let definition = self.complete(definition)?;
+        let mut definition = self.complete(definition)?;
+        if registering.normalize {
+            // What cannot be read has no normal form.
+            check(&definition)?;
+            let found = self.find_same(&name, definition.clone(), true, Which::Present)?;
+            if let (Some((same, _)), None) = (found, registering.import) {
+                return Ok((same, Put::Kept));
+            }
+            definition = definition.normalized().map_err(invalid_schema)?;
+        }
         let digest = definition.digest();
         loop {
             let (before, next, document) = self.contract_at(&name, &digest);
-            if let Some(same) = before {
+            if let (Some(same), None) = (before, registering.import) {
                 return Ok((same, Put::Kept));
             }
+            self.may_register(&name, registering.import)?;
             // The comparison may take seconds, and other changes do not wait for it.
             check(&definition)?;
-            let accepted = self.may_follow(&name, &definition, &document, accept_unknown)?;
+            let accepted = match registering.import {
+                Some(_) => false,
+                None => {
+                    let accept = registering.accept_unknown;
+                    self.may_follow(&name, &definition, &document, accept)?
+                }
+            };
             let _changing = self.changing();
             let now = self.contract_at(&name, &digest);
             if (now.1, &now.2) == (next, &document) && now.0.is_none() {
-                return self.add_version(name, next, definition, digest, accepted);
+                let Some(import) = registering.import else {
+                    return self.add_version(name, next, definition, digest, accepted, None);
+                };
+                return self.import_version(name, import, next, definition, digest);
+            }
+            if let (Some(_), Some(import)) = (now.0, registering.import) {
+                return self.import_version(name, import, next, definition, digest);
             }
         }
+    }
+
+    /// Adds a version with an id that another registry gave.
+    fn import_version(
+        &self,
+        name: Name,
+        import: Import,
+        next: u32,
+        definition: Definition,
+        digest: String,
+    ) -> Result<(Arc<BoundContract>, Put), Problem> {
+        let (own, given) = {
+            let state = self.state();
+            (
+                state.schema_ids.of(&digest),
+                state.schema_ids.is_given(import.id),
+            )
+        };
+        let taken = match own {
+            Some(own) if own != import.id => Some(format!("the schema has the id {own}")),
+            None if given => Some(format!("the id {} belongs to another schema", import.id)),
+            _ => None,
+        };
+        if let Some(detail) = taken {
+            return Err(Problem::new(Code::SchemaIdTaken, detail));
+        }
+        let versions = self.versions(&name, Which::Both);
+        let number = import.version.unwrap_or(next);
+        if let Some((there, withdrawn)) = versions.iter().find(|(one, _)| one.version == number) {
+            if there.digest == digest && !withdrawn {
+                return Ok((there.clone(), Put::Kept));
+            }
+            let detail = format!("contract {name} has a version {number} with another schema");
+            return Err(Problem::new(Code::ContractMode, detail)
+                .help("Import it under another number; versions never change."));
+        }
+        self.add_version(name, number, definition, digest, false, Some(import.id))
     }
 
     /// The latest version with this content, the number of the next one, and the contract's document.
@@ -290,17 +386,19 @@ impl Catalog {
         definition: Definition,
         digest: String,
         accepted_unknown: bool,
+        id: Option<u32>,
     ) -> Result<(Arc<BoundContract>, Put), Problem> {
         // What it refers to may have been deleted meanwhile.
-        let definition = resolve(&self.state(), definition)?;
+        let definition = resolve(&self.state(), definition, Which::Present)?;
         let record = Record {
             created: clock::to_text(clock::now()),
             accepted_unknown,
             digest: Some(digest.clone()),
             text: definition.text.clone(),
+            withdrawn: false,
             definition: definition.clone(),
         };
-        let bound = bind(&self.state(), name, next, record.clone(), definition);
+        let bound = bind(&self.state(), name, next, record.clone(), definition, id);
         let contracts = &self.tables.contracts;
         let mut changes = vec![
             contracts
@@ -314,22 +412,19 @@ impl Catalog {
         }
         contracts.commit(changes).map_err(super::storage)?;
         let bound = Arc::new(bound);
-        self.keep(bound.clone());
+        self.keep(bound.clone(), false);
         Ok((bound, Put::Made))
     }
 
     /// # Errors
-    /// `contract-in-use`, when a topic is bound to the version, or another contract refers to it.
-    pub(super) fn unused(&self, bound: &BoundContract) -> Result<(), Problem> {
-        self.unused_but_by(bound, None)
-    }
-
-    /// As [`Self::unused`], where all versions of the contract go together.
-    pub(super) fn unused_elsewhere(&self, bound: &BoundContract) -> Result<(), Problem> {
-        self.unused_but_by(bound, Some(&bound.name))
-    }
-
-    fn unused_but_by(&self, bound: &BoundContract, but: Option<&Name>) -> Result<(), Problem> {
+    /// `contract-in-use`, when a topic is bound to the version, or a version that is not `among` those that
+    /// go with it refers to it. `which` counts.
+    pub(super) fn unused_among(
+        &self,
+        bound: &BoundContract,
+        among: &[Arc<BoundContract>],
+        which: Which,
+    ) -> Result<(), Problem> {
         let reference = bound.reference();
         let state = self.state();
         let topics: Vec<String> = (state.topics.values())
@@ -340,8 +435,14 @@ impl Catalog {
             })
             .map(|topic| topic.name.to_string())
             .collect();
-        let referrers: Vec<String> = (state.referrers(&bound.name, bound.version))
-            .filter(|one| but != Some(&one.name))
+        let goes = |one: &BoundContract| {
+            let same = |other: &Arc<BoundContract>| {
+                (&other.name, other.version) == (&one.name, one.version)
+            };
+            among.iter().any(same)
+        };
+        let referrers: Vec<String> = (state.referrers(&bound.name, bound.version, which))
+            .filter(|one| !goes(one))
             .map(|one| one.reference())
             .collect();
         let mut uses = Vec::new();
@@ -362,7 +463,7 @@ impl Catalog {
     #[must_use]
     pub fn referrers(&self, bound: &BoundContract) -> Vec<Arc<BoundContract>> {
         let state = self.state();
-        let found = state.referrers(&bound.name, bound.version);
+        let found = state.referrers(&bound.name, bound.version, Which::Present);
         found.cloned().collect()
     }
 
@@ -373,7 +474,8 @@ impl Catalog {
     pub fn delete_contract(&self, reference: &str) -> Result<(), Problem> {
         let _changing = self.changing();
         let bound = self.contract(reference)?;
-        self.unused(&bound)?;
+        self.may_change(&bound.name)?;
+        self.unused_among(&bound, &[], Which::Both)?;
         let changes = vec![
             self.tables.contracts.deletion(&bound.reference()),
             self.numbers_change(&bound.name)?,
@@ -398,19 +500,28 @@ impl Catalog {
 impl State {
     /// The highest number that a version of the contract ever had; 0 when it had none.
     pub(super) fn last_number(&self, name: &Name) -> u32 {
-        let versions = self.contracts.get(name);
-        let present = versions.and_then(|versions| versions.keys().next_back().copied());
+        let last = |all: &BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>| {
+            all.get(name)?.keys().next_back().copied()
+        };
         let deleted = self.contract_numbers.get(name).copied();
-        present.max(deleted).unwrap_or(0)
+        let highest = last(&self.contracts)
+            .max(last(&self.withdrawn))
+            .max(deleted);
+        highest.unwrap_or(0)
     }
 
     pub(super) fn referrers(
         &self,
         name: &Name,
         version: u32,
+        which: Which,
     ) -> impl Iterator<Item = &Arc<BoundContract>> {
-        let all = self.contracts.values().flat_map(BTreeMap::values);
-        all.filter(move |bound| bound.refers_to(name, version))
+        let present = self.contracts.values().flat_map(BTreeMap::values);
+        let withdrawn = self.withdrawn.values().flat_map(BTreeMap::values);
+        let withdrawn = withdrawn.filter(move |_| which == Which::Both);
+        present
+            .chain(withdrawn)
+            .filter(move |bound| bound.refers_to(name, version))
     }
 
     pub(super) fn forget_version(&mut self, bound: &BoundContract) {
@@ -418,6 +529,16 @@ impl State {
         self.contract_numbers.insert(bound.name.clone(), last);
         self.schema_ids
             .release(bound.id, &bound.name, bound.version);
+        self.remove_present(bound);
+        if let Some(versions) = self.withdrawn.get_mut(&bound.name) {
+            versions.remove(&bound.version);
+            if versions.is_empty() {
+                self.withdrawn.remove(&bound.name);
+            }
+        }
+    }
+
+    pub(super) fn remove_present(&mut self, bound: &BoundContract) {
         if let Some(versions) = self.contracts.get_mut(&bound.name) {
             versions.remove(&bound.version);
             if versions.is_empty() {
@@ -425,9 +546,21 @@ impl State {
             }
         }
     }
+
+    fn find_in(&self, which: Which, reference: &str) -> Result<Arc<BoundContract>, Problem> {
+        let found = find(self, reference);
+        if found.is_ok() || which == Which::Present {
+            return found;
+        }
+        let (name, version) = split_reference(reference);
+        let withdrawn = version
+            .and_then(|version| version.parse().ok())
+            .and_then(|version: u32| self.withdrawn.get(name)?.get(&version).cloned());
+        withdrawn.map_or(found, Ok)
+    }
 }
 
-fn invalid_schema(invalid: InvalidSchema) -> Problem {
+pub(super) fn invalid_schema(invalid: InvalidSchema) -> Problem {
     let place = Place {
         index: None,
         pointer: invalid.pointer,
@@ -439,7 +572,7 @@ fn invalid_schema(invalid: InvalidSchema) -> Problem {
 }
 
 /// Puts the contracts that a definition refers to beside it.
-fn resolve(state: &State, mut definition: Definition) -> Result<Definition, Problem> {
+fn resolve(state: &State, mut definition: Definition, which: Which) -> Result<Definition, Problem> {
     let invalid =
         |pointer: String, reason: String| invalid_schema(InvalidSchema { pointer, reason });
     if definition.references.len() > MOST_REFERENCES {
@@ -460,7 +593,8 @@ fn resolve(state: &State, mut definition: Definition) -> Result<Definition, Prob
             let reason = format!("{:?} is listed before", reference.name);
             return Err(invalid(format!("{at}/name"), reason));
         }
-        let target = find(state, &reference.target())
+        let target = state
+            .find_in(which, &reference.target())
             .map_err(|problem| invalid(at.clone(), problem.detail))?;
         if target.definition.format != definition.format {
             let reason = format!(
@@ -512,18 +646,19 @@ fn bind(
     version: u32,
     record: Record,
     definition: Definition,
+    id: Option<u32>,
 ) -> BoundContract {
     let definition = Arc::new(definition);
     let digest = record.digest.unwrap_or_else(|| definition.digest());
     let ids = &state.schema_ids;
     let beneath = (definition.references.iter())
-        .filter_map(|reference| find(state, &reference.target()).ok())
+        .filter_map(|reference| state.find_in(Which::Both, &reference.target()).ok())
         .map(|target| target.depth)
         .max();
     BoundContract {
         name,
         version,
-        id: ids.of(&digest).unwrap_or_else(|| ids.next()),
+        id: id.or_else(|| ids.of(&digest)).unwrap_or_else(|| ids.next()),
         digest,
         created: record.created,
         accepted_unknown: record.accepted_unknown,

@@ -32,6 +32,11 @@ impl SchemaIds {
         last.unwrap_or(0).saturating_add(1)
     }
 
+    /// Whether the number was given to a content.
+    pub fn is_given(&self, id: u32) -> bool {
+        self.holders.contains_key(&id)
+    }
+
     pub fn give(&mut self, digest: String, id: u32) {
         self.by_digest.insert(digest, id);
         self.holders.entry(id).or_default();

@@ -203,6 +203,23 @@ impl Definition {
         hash(&content)
     }
 
+    /// The same in its normal form: what means the same is the same.
+    ///
+    /// # Errors
+    /// When the schema cannot be read.
+    pub fn normalized(&self) -> Result<Self, InvalidSchema> {
+        let mut normal = self.clone();
+        match self.format {
+            Format::Json => {
+                let mut text = String::new();
+                write_canonical(&self.schema, &mut text);
+                normal.text = Some(text);
+            }
+            Format::Avro | Format::Protobuf => {}
+        }
+        Ok(normal)
+    }
+
     /// The normal form of a Protobuf schema; JSON and Avro are brought into order by themselves.
     fn normal(&self) -> Option<String> {
         None

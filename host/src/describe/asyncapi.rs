@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     catalog::{BoundContract, RouteDocument, SubscriptionDocument},
-    contract::{Definition, Format, plain_name},
+    contract::{Contract, Definition, Format, plain_name},
 };
 
 /// Of the HTTP bindings that are used.
@@ -122,11 +122,13 @@ impl<'a> Writer<'a> {
                 (json!({"schemaFormat": format, "schema": schema}), types)
             }
             None => {
+                // With the types of its references in it, where it has any.
+                let resolved = bound.compiled().ok().and_then(Contract::resolved_text);
                 let types = definition.types.as_ref().map(|types| {
                     let all = types.keys();
                     all.map(|name| (name.clone(), base.clone())).collect()
                 });
-                (foreign(definition), types)
+                (foreign(definition, resolved), types)
             }
         };
         let format = multi.get("schemaFormat").cloned();
@@ -450,7 +452,7 @@ fn schema_format(schema: &Value) -> &'static str {
 
 /// The schema of an Avro or Protobuf contract. The official parser takes Avro schemas that define a type,
 /// and that refer to nothing outside; others are told in words.
-fn foreign(definition: &Definition) -> Value {
+fn foreign(definition: &Definition, resolved: Option<String>) -> Value {
     let defines = |schema: &Value| {
         let known = ["record", "enum", "fixed", "array", "map"];
         let named = schema.get("type").and_then(Value::as_str);
@@ -465,13 +467,19 @@ fn foreign(definition: &Definition) -> Value {
                 "schema": text,
             })
         }
-        Format::Avro if definition.references.is_empty() && defines(&definition.schema) => json!({
-            "schemaFormat": "application/vnd.apache.avro+json;version=1.9.0",
-            "schema": definition.schema,
-        }),
-        Format::Avro | Format::Json => json!({
-            "description": format!("{} schema: {}", definition.format.title(), definition.text()),
-        }),
+        Format::Avro | Format::Json => {
+            let text = resolved.unwrap_or_else(|| definition.text().into_owned());
+            match serde_json::from_str(&text) {
+                Ok(schema) if defines(&schema) => json!({
+                    "schemaFormat": "application/vnd.apache.avro+json;version=1.9.0",
+                    "schema": schema,
+                }),
+                _ => {
+                    let title = definition.format.title();
+                    json!({"description": format!("{title} schema: {text}")})
+                }
+            }
+        }
     }
 }
 

@@ -139,7 +139,7 @@ fn a_content_keeps_its_id_and_a_number_its_version() {
     let catalog = folder.open();
     let register = |catalog: &Catalog, name: &str, schema: Value| {
         let (bound, _) = catalog
-            .register_contract(name, json(schema), false)
+            .register(name, json(schema), Registering::default())
             .unwrap();
         (bound.version, bound.id)
     };
@@ -149,7 +149,7 @@ fn a_content_keeps_its_id_and_a_number_its_version() {
     assert_eq!(register(&catalog, "a", json!({"title": "1"})), (1, 1));
     catalog.delete_contract("a@2").unwrap();
     catalog.delete_contract("b@1").unwrap();
-    assert!(catalog.contracts_by_id(2).is_err());
+    assert!(catalog.contract_by_id(2).is_err());
     drop(catalog);
     let catalog = folder.open();
     assert_eq!(register(&catalog, "a", json!({"title": "3"})), (3, 3));
@@ -166,7 +166,7 @@ fn what_is_referred_to_stays_and_is_there_after_a_restart() {
     let catalog = folder.open();
     let register = |name: &str, definition: Definition| {
         catalog
-            .register_contract(name, definition, false)
+            .register(name, definition, Registering::default())
             .map(|(bound, _)| bound.reference())
     };
     // The order of the names is not that of the references.
@@ -204,7 +204,7 @@ fn what_is_referred_to_stays_and_is_there_after_a_restart() {
 fn references_in_a_row_are_bounded() {
     let catalog = Folder::new().open();
     catalog
-        .register_contract("c", json(json!({})), false)
+        .register("c", json(json!({})), Registering::default())
         .unwrap();
     let mut last = 1;
     let refused = loop {
@@ -219,7 +219,7 @@ fn references_in_a_row_are_bounded() {
             name: "y".to_owned(),
             ..next.references[0].clone()
         });
-        match catalog.register_contract("c", next, false) {
+        match catalog.register("c", next, Registering::default()) {
             Ok((bound, _)) => last = bound.version,
             Err(problem) => break problem,
         }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -16,26 +17,24 @@ use futures_util::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Webhook,
-    breaker::{Breaker, Permit, Policy},
-    client::Exchange,
+    breaker::{Breaker, BreakerState, Permit, Policy},
+    client::{Exchange, IDLE},
     handshake,
     outcome::{Concern, Judged, Verdict, judge},
     pace::Pace,
-    record::{BODY_KEPT, Kept, PushAttempt, PushHandshake, start_of},
-    request::Due,
-    signature::Place,
+    record::{Kept, PushHandshake, start_to_keep},
 };
 use crate::{
     clock,
     dead_letter::Attempt,
     deliver::subscription::{Outcome, Settled, Subscription, Taken, TakenEvent, Token},
-    metrics::Metrics,
+    metrics::PushMeter,
     problem::Problem,
 };
 
@@ -71,7 +70,7 @@ pub struct Gone {
 pub(super) struct Driver {
     pub subscription: Arc<Subscription>,
     pub webhook: Arc<Webhook>,
-    pub metrics: Arc<Metrics>,
+    pub meter: PushMeter,
     pub gone: mpsc::Sender<Gone>,
     pub stop: CancellationToken,
 }
@@ -97,6 +96,9 @@ struct Work {
     /// When the last settlement began.
     settled_at: Instant,
     disabling: Option<oneshot::Receiver<()>>,
+    /// When connections that nobody used are closed.
+    tidy_at: Option<Instant>,
+    shown: Option<(BreakerState, Option<u64>)>,
 }
 
 impl Driver {
@@ -123,6 +125,8 @@ impl Driver {
             settling: None,
             settled_at: Instant::now(),
             disabling: None,
+            tidy_at: None,
+            shown: None,
             driver: self,
         };
         work.run().await;
@@ -132,13 +136,21 @@ impl Driver {
 impl Work {
     async fn run(mut self) {
         let stop = self.driver.stop.clone();
+        let mut stopped = pin!(stop.cancelled());
+        // One alarm for all that is to be done later; it may go off too early, never too late.
+        let mut alarm = pin!(sleep_until(Instant::now()));
+        let mut rang = true;
         loop {
-            let wake = self.advance();
+            let wake = self.advance(rang);
             self.show();
+            if rang || wake < alarm.deadline() {
+                alarm.as_mut().reset(wake);
+            }
+            rang = false;
             tokio::select! {
                 // What is rare goes first, and is not kept waiting by what is frequent.
                 biased;
-                () = stop.cancelled() => break,
+                () = &mut stopped => break,
                 Some((outcomes, settled)) = OptionFuture::from(self.settling.as_mut()) => {
                     self.settling = None;
                     self.settled(outcomes, settled);
@@ -159,15 +171,21 @@ impl Work {
                         self.landed(events, at, exchange);
                     }
                 }
-                () = tokio::time::sleep_until(wake) => {}
+                () = &mut alarm => rang = true,
             }
         }
         self.end().await;
     }
 
-    /// Starts whatever may be started. Answers when to look again if nothing happens before.
-    fn advance(&mut self) -> Instant {
-        let mut wake = self.settle().unwrap_or_else(|| Instant::now() + LONG);
+    /// Starts whatever may be started. Answers when to look again if nothing happens before; `rang`
+    /// when such a time has come.
+    fn advance(&mut self, rang: bool) -> Instant {
+        let now = Instant::now();
+        if rang || self.tidy_at.is_some_and(|at| at <= now) {
+            self.tidy_at = self.driver.webhook.client.tidy(now);
+        }
+        let later = self.tidy_at.unwrap_or(now + LONG);
+        let mut wake = self.settle(now).map_or(later, |at| at.min(later));
         if self.disabling.is_some() {
             self.give_back();
             return wake;
@@ -182,8 +200,9 @@ impl Work {
         if self.ask {
             if self.asking.is_none() && permit != Permit::Probing {
                 self.breaker.sent();
-                let (client, request) = (webhook.client.clone(), webhook.template.ask());
-                self.asking = Some(async move { client.exchange(request).await }.boxed());
+                let asking =
+                    async move { webhook.client.exchange(|| webhook.template.ask()).await };
+                self.asking = Some(asking.boxed());
             }
             return wake;
         }
@@ -260,29 +279,15 @@ impl Work {
 
     fn send(&mut self, events: Vec<TakenEvent>) {
         let now = clock::now();
-        let webhook = &self.driver.webhook;
-        let due: Vec<Due<'_>> = events
-            .iter()
-            .map(|taken| Due {
-                event: taken.event(),
-                place: Some(Place {
-                    partition: taken.partition(),
-                    offset: taken.offset,
-                }),
-                delivery: taken.delivery,
-            })
-            .collect();
-        let request = webhook.template.deliver(&due, now);
-        drop(due);
+        let webhook = self.driver.webhook.clone();
         self.breaker.sent();
         if let Some(pace) = &mut self.pace {
             pace.sent(now);
         }
-        let client = webhook.client.clone();
         webhook.records.in_flight.fetch_add(1, Ordering::Relaxed);
         self.flights.push(
             async move {
-                let exchange = client.exchange(request).await;
+                let exchange = webhook.deliver(&events, now).await;
                 (events, now, exchange)
             }
             .boxed(),
@@ -292,6 +297,8 @@ impl Work {
     /// A request came to its end, one way or the other.
     fn landed(&mut self, events: Vec<TakenEvent>, sent: u64, exchange: Exchange) {
         let now = clock::now();
+        // It left its connection open, most likely.
+        self.tidy_at.get_or_insert_with(|| Instant::now() + IDLE);
         let judged = judge(&exchange, now);
         self.record(&events, sent, &exchange, &judged);
         match judged.verdict {
@@ -343,26 +350,22 @@ impl Work {
     fn record(&self, events: &[TakenEvent], sent: u64, exchange: &Exchange, judged: &Judged) {
         let webhook = &self.driver.webhook;
         webhook.records.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.driver
-            .metrics
-            .push_attempt(&webhook.name, judged.outcome, exchange.took);
+        self.driver.meter.attempt(judged.outcome, exchange.took);
         let Some(first) = events.first() else {
             return;
         };
-        let body = exchange.ended.as_ref().map(|answer| &answer.body[..]);
+        let body = exchange.ended.as_ref().map(|answer| &answer.body);
         webhook.records.keep(Kept {
             at: sent,
-            attempt: PushAttempt {
-                at: String::new(),
-                event: format!("{}/{}", first.partition(), first.offset),
-                events: events.len(),
-                delivery: first.delivery,
-                outcome: judged.outcome,
-                status: judged.status,
-                reason: judged.reason.clone(),
-                took_ms: milliseconds(exchange.took),
-                body: start_of(body.unwrap_or_default(), BODY_KEPT),
-            },
+            partition: first.partition().clone(),
+            offset: first.offset,
+            delivery: first.delivery,
+            events: events.len(),
+            outcome: judged.outcome,
+            status: judged.status,
+            reason: judged.reason.clone(),
+            took_ms: milliseconds(exchange.took),
+            body: body.map(start_to_keep).unwrap_or_default(),
         });
     }
 
@@ -405,11 +408,10 @@ impl Work {
     }
 
     /// Starts to settle what has gathered, or says when to.
-    fn settle(&mut self) -> Option<Instant> {
+    fn settle(&mut self, now: Instant) -> Option<Instant> {
         if self.settling.is_some() || self.outcomes.is_empty() {
             return None;
         }
-        let now = Instant::now();
         let due = self.settled_at + SETTLE_EVERY;
         let busy = !self.flights.is_empty() && !self.queue.is_empty();
         if busy && now < due && self.outcomes.len() < SETTLED_AT {
@@ -453,9 +455,12 @@ impl Work {
         }
     }
 
-    fn show(&self) {
-        let records = &self.driver.webhook.records;
-        records.set_breaker(self.breaker.state(), self.breaker.until());
+    fn show(&mut self) {
+        let stands = (self.breaker.state(), self.breaker.until());
+        if self.shown != Some(stands) {
+            self.shown = Some(stands);
+            self.driver.webhook.records.set_breaker(stands.0, stands.1);
+        }
     }
 
     /// Waits for what is under way, a bounded time, and settles it.

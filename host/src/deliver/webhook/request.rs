@@ -24,6 +24,20 @@ pub const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
+/// CloudEvents HTTP binding §3.1.3.1; parsed once.
+const CE_SPECVERSION: HeaderName = HeaderName::from_static("ce-specversion");
+const CE_ID: HeaderName = HeaderName::from_static("ce-id");
+const CE_SOURCE: HeaderName = HeaderName::from_static("ce-source");
+const CE_TYPE: HeaderName = HeaderName::from_static("ce-type");
+const CE_SUBJECT: HeaderName = HeaderName::from_static("ce-subject");
+const CE_TIME: HeaderName = HeaderName::from_static("ce-time");
+const CE_DATASCHEMA: HeaderName = HeaderName::from_static("ce-dataschema");
+const CE_TOPIC: HeaderName = HeaderName::from_static("ce-sandbartopic");
+const CE_PARTITION: HeaderName = HeaderName::from_static("ce-sandbarpartition");
+const CE_OFFSET: HeaderName = HeaderName::from_static("ce-sandbaroffset");
+const CE_DELIVERY: HeaderName = HeaderName::from_static("ce-sandbardelivery");
+const VERSION: HeaderValue = HeaderValue::from_static("1.0");
+
 /// What is encoded in the values of `ce-*` headers, beside all that is not ASCII (CloudEvents HTTP
 /// binding §3.1.3.2).
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
@@ -149,7 +163,7 @@ impl Template {
 /// What the hub adds to an event. The delivery is told so that a receiver sees that it is tried again;
 /// the body of an attempt therefore differs from that before, and so does its signature.
 fn extensions(due: Due<'_>) -> Vec<(&'static str, AttributeValue)> {
-    let number = |value: u32| AttributeValue::Integer(i32::try_from(value).unwrap_or(i32::MAX));
+    let number = |value: u32| AttributeValue::Integer(integer(value));
     let mut extensions = Vec::with_capacity(4);
     if let Some(place) = due.place {
         let topic = AttributeValue::String(place.partition.topic.to_string());
@@ -162,20 +176,25 @@ fn extensions(due: Due<'_>) -> Vec<(&'static str, AttributeValue)> {
     extensions
 }
 
+/// CloudEvents integers have 32 bits, of which one is the sign.
+fn integer(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
 fn structured(due: Due<'_>, out: &mut Vec<u8>) {
     cloudevents::encode_structured(due.event, &extensions(due), out);
 }
 
 fn binary(due: Due<'_>, headers: &mut HeaderMap) -> Bytes {
     let event = due.event;
-    headers.insert("ce-specversion", HeaderValue::from_static("1.0"));
+    headers.insert(CE_SPECVERSION, VERSION);
     for (name, value) in [
-        ("ce-id", event.id),
-        ("ce-source", event.source),
-        ("ce-type", event.r#type),
-        ("ce-subject", event.subject),
-        ("ce-time", event.time),
-        ("ce-dataschema", event.dataschema),
+        (CE_ID, event.id),
+        (CE_SOURCE, event.source),
+        (CE_TYPE, event.r#type),
+        (CE_SUBJECT, event.subject),
+        (CE_TIME, event.time),
+        (CE_DATASCHEMA, event.dataschema),
     ] {
         if !value.is_empty() {
             headers.insert(name, encoded(value));
@@ -186,9 +205,13 @@ fn binary(due: Due<'_>, headers: &mut HeaderMap) -> Bytes {
             extension(&name, &value, headers);
         }
     }
-    for (name, value) in extensions(due) {
-        extension(name, &value, headers);
+    // As in `extensions`, and in place of what the event has by the same names.
+    if let Some(place) = due.place {
+        headers.insert(CE_TOPIC, encoded(place.partition.topic.as_str()));
+        headers.insert(CE_PARTITION, integer(place.partition.partition).into());
+        headers.insert(CE_OFFSET, place.offset.into());
     }
+    headers.insert(CE_DELIVERY, integer(due.delivery).into());
     if !event.data.is_empty() {
         let media = match event.datacontenttype {
             // CloudEvents JSON format §3.1: what is not said is JSON.
