@@ -75,7 +75,9 @@ async fn filled() -> Hub {
         json!({"deprecated": true, "owner": "team things", "compatibility": "backward"});
     hub.put("/v1/contracts/thing", agreement).await.expect(200);
 
-    hub.topic("free", json!({})).await;
+    for name in ["free", "sink.a", "sink-b"] {
+        hub.topic(name, json!({})).await;
+    }
     hub.topic("orders.v1", json!({"contract": "order", "partitions": 2}))
         .await;
     hub.topic("things", json!({"contract": "thing@1"})).await;
@@ -87,12 +89,12 @@ async fn filled() -> Hub {
         .expect(201);
     hub.route(
         "copy.all",
-        json!({"from": "free", "to": ["shapes", "trees"], "steps": []}),
+        json!({"from": "free", "to": ["sink.a", "sink-b"], "steps": []}),
     )
     .await;
     hub.route(
         "map",
-        json!({"from": "orders.v1", "to": ["things"], "steps": [{"plugin": "mapper@1.0.0"}]}),
+        json!({"from": "orders.v1", "to": ["sink.a"], "steps": [{"plugin": "mapper@1.0.0"}]}),
     )
     .await;
     let pull =
@@ -193,10 +195,10 @@ async fn all_that_is_defined_is_in_the_asyncapi_document() {
         ("read:orders.v1", "send", "orders.v1"),
         ("read:sandbar.dead-letters", "send", "sandbar.dead-letters"),
         ("route:map:from", "receive", "orders.v1"),
-        ("route:map:to:things", "send", "things"),
+        ("route:map:to:sink.a", "send", "sink.a"),
         ("route:copy.all:from", "receive", "free"),
-        ("route:copy.all:to:shapes", "send", "shapes"),
-        ("route:copy.all:to:trees", "send", "trees"),
+        ("route:copy.all:to:sink.a", "send", "sink.a"),
+        ("route:copy.all:to:sink-b", "send", "sink-b"),
         ("subscription:puller:things", "send", "things"),
         ("subscription:puller:free", "send", "free"),
         ("subscription:pusher:shapes", "send", "shapes"),
