@@ -33,6 +33,7 @@ use crate::{
 mod calls;
 mod gate;
 mod impact;
+mod infer;
 mod jobs;
 mod live;
 mod outbound;
@@ -47,6 +48,7 @@ mod webhooks;
 pub use calls::ContractCheck;
 pub use gate::{Asking, GateRequest};
 pub use impact::{ContractImpact, ImpactQuestion};
+pub use infer::InferRequest;
 pub use jobs::Begun;
 pub use readings::{LaneReading, RouteStatus};
 pub use shadows::{ShadowDifferences, ShadowStatus};

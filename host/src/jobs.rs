@@ -36,7 +36,7 @@ use crate::{
 
 pub use job::{FailedEvent, Job, JobState, Kind, Progress};
 pub use offer::{OfferPlan, OfferRequest};
-pub use range::Point;
+pub use range::{Part, Point, parts};
 pub use redrive::{RedrivePlan, RedriveRequest};
 pub use redriven::{Redriven, RedrivenBy};
 pub use replay::{Ids, ReplayPart, ReplayPlan, ReplayRequest, SampleEvent};

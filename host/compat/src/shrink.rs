@@ -3,6 +3,8 @@
 //! Whether a smaller one still shows what it is to show, only the caller knows: it is handed candidates,
 //! and goes on with one of them.
 
+use std::sync::Arc;
+
 use jsonschema::Validator;
 use serde_json::{Map, Number, Value, json};
 
@@ -10,7 +12,7 @@ use crate::{Part, vary::vary};
 
 /// Makes other documents of those of one schema.
 pub struct Changer {
-    validator: Validator,
+    validator: Arc<Validator>,
 }
 
 /// Places of a document that are looked at.
@@ -20,7 +22,7 @@ impl Changer {
     /// `None` where the validator cannot run the schema.
     #[must_use]
     pub fn new(part: Part<'_>) -> Option<Self> {
-        let validator = part.document.validator(part.pointer).ok()?;
+        let validator = part.document.validator(part.pointer)?;
         Some(Self { validator })
     }
 

@@ -149,7 +149,7 @@ impl Hub {
                 let reference =
                     version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"));
                 bound = self.catalog.contract(&reference)?;
-                &bound.contract
+                bound.compiled()?
             }
         };
         let checks = events.iter().enumerate().map(|(index, event)| {
