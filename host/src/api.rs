@@ -16,6 +16,7 @@ mod logs;
 mod plugins;
 mod pull;
 mod refusal;
+mod registry;
 mod routes;
 mod server;
 mod shadows;
@@ -54,6 +55,7 @@ type Shared = axum::extract::State<Arc<Hub>>;
         (name = "routes", description = "From a topic through plugins to other topics"),
         (name = "jobs", description = "Long work: redrives and replays"),
         (name = "subscriptions", description = "Consumer groups: pull events and settle them, or have them sent"),
+        (name = "registry", description = "The Schema Registry API of Confluent, over the same contracts"),
         (name = "system", description = "Probes, metrics, documents"),
     ),
     components(schemas(refusal::ProblemDocument))
@@ -70,6 +72,8 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(contracts::register, contracts::versions))
         .routes(routes!(contracts::get, contracts::delete))
         .routes(routes!(contracts::check))
+        .routes(routes!(contracts::lookup))
+        .routes(routes!(contracts::schema))
         .routes(routes!(
             agreements::put,
             agreements::get,
@@ -119,6 +123,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(system::readyz))
         .routes(routes!(system::metrics))
         .routes(routes!(system::problem_page))
+        .merge(registry::described())
 }
 
 /// The OpenAPI document as JSON, as served and as committed in `docs/openapi.json`.
@@ -153,6 +158,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .layer(middleware::from_fn(caller::establish))
         .layer(RequestDecompressionLayer::new())
         .layer(middleware::map_response(refusal::dress))
+        .layer(middleware::from_fn(registry::dress))
         .layer(CatchPanicLayer::custom(refusal::panicked))
         .with_state(hub)
 }

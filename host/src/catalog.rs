@@ -27,15 +27,18 @@ mod documents;
 mod grants;
 mod plugins;
 mod push;
+mod registry;
 mod resolved;
 mod routes;
+mod schema_ids;
 mod shadows;
+mod subjects;
 mod subscriptions;
 mod topics;
 
 pub use agreements::{ContractDocument, Held};
 pub use channels::{Activation, Because, Channel, Moved};
-pub use contracts::{BoundContract, check};
+pub use contracts::{BoundContract, Registering, check};
 pub use documents::{
     Dedupe, Durability, Quota, Retention, RetryPolicy, RouteDocument, Start, StepDocument,
     StepLimits, TopicDocument,
@@ -46,6 +49,7 @@ pub use push::{
     MASK, PRIVATE_TARGETS_HELP, PushBatch, PushDocument, PushMode, PushTimeouts, SECRET_PREFIX,
     Secret, roots,
 };
+pub use registry::{Import, Mode, Which};
 pub use resolved::{Resolved, ResolvedStep};
 pub use routes::{Route, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};
@@ -82,6 +86,9 @@ pub struct Catalog {
 struct Tables {
     topics: meta::Table<topics::Record>,
     contracts: meta::Table<contracts::Record>,
+    schema_ids: meta::Table<schema_ids::Record>,
+    contract_numbers: meta::Table<contracts::Numbers>,
+    registry: meta::Table<registry::Settings>,
     agreements: meta::Table<ContractDocument>,
     plugins: meta::Table<PluginRecord>,
     channels: meta::Table<Channel>,
@@ -96,6 +103,13 @@ struct State {
     services: Arc<dyn Services>,
     topics: BTreeMap<Name, Arc<Topic>>,
     contracts: BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>,
+    /// Versions that are deleted softly: found by id, and nowhere else.
+    withdrawn: BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>,
+    schema_ids: schema_ids::SchemaIds,
+    /// The highest numbers of contracts of which versions were deleted.
+    contract_numbers: BTreeMap<Name, u32>,
+    /// By contract; `*` for all.
+    settings: BTreeMap<String, registry::Settings>,
     agreements: BTreeMap<Name, ContractDocument>,
     plugins: BTreeMap<Name, BTreeMap<String, RegisteredPlugin>>,
     /// By `plugin@channel`.
@@ -122,6 +136,9 @@ impl Catalog {
         let tables = Tables {
             topics: meta::Table::new(store.clone(), meta::tables::TOPICS),
             contracts: meta::Table::new(store.clone(), meta::tables::CONTRACTS),
+            schema_ids: meta::Table::new(store.clone(), meta::tables::SCHEMA_IDS),
+            contract_numbers: meta::Table::new(store.clone(), meta::tables::CONTRACT_NUMBERS),
+            registry: meta::Table::new(store.clone(), meta::tables::REGISTRY),
             agreements: meta::Table::new(store.clone(), meta::tables::AGREEMENTS),
             plugins: meta::Table::new(store.clone(), meta::tables::PLUGINS),
             channels: meta::Table::new(store.clone(), meta::tables::CHANNELS),
@@ -138,6 +155,10 @@ impl Catalog {
                 services,
                 topics: BTreeMap::new(),
                 contracts: BTreeMap::new(),
+                withdrawn: BTreeMap::new(),
+                schema_ids: schema_ids::SchemaIds::default(),
+                contract_numbers: BTreeMap::new(),
+                settings: BTreeMap::new(),
                 agreements: BTreeMap::new(),
                 plugins: BTreeMap::new(),
                 channels: BTreeMap::new(),
@@ -149,6 +170,7 @@ impl Catalog {
         };
         catalog.load_contracts()?;
         catalog.load_agreements()?;
+        catalog.load_settings()?;
         catalog.load_topics()?;
         if bundled {
             catalog.load_bundled()?;

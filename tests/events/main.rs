@@ -8,4 +8,5 @@ mod idempotency;
 mod limits;
 mod publish;
 mod read;
+mod references;
 mod refused;

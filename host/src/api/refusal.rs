@@ -73,7 +73,9 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 pub(super) async fn dress(response: Response) -> Response {
     let status = response.status();
     let media_type = response.headers().get(header::CONTENT_TYPE);
-    let dressed = media_type.is_some_and(|value| value == "application/problem+json");
+    let dressed = media_type.is_some_and(|value| {
+        value == "application/problem+json" || value == super::registry::MEDIA_TYPE
+    });
     if dressed || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }

@@ -75,8 +75,7 @@ pub fn output_contract() -> Definition {
 fn definition(schema: Value) -> Definition {
     Definition {
         schema,
-        types: None,
-        description: String::new(),
+        ..Definition::default()
     }
 }
 

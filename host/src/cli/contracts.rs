@@ -113,7 +113,11 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
                 Some(Value::Object(members)) => members,
                 _ => serde_json::Map::new(),
             };
-            document.retain(|member, _| !matches!(member.as_str(), "name" | "versions"));
+            if document.get("inherited") == Some(&Value::Bool(true)) {
+                document.remove("compatibility");
+            }
+            document
+                .retain(|member, _| !matches!(member.as_str(), "name" | "versions" | "inherited"));
             for (member, value) in [
                 ("compatibility", compatibility.clone().map(Value::from)),
                 ("policy", policy.clone().map(Value::from)),
