@@ -31,6 +31,8 @@ pub struct Topic {
     /// Fixed for the life of the topic.
     pub partitions: u32,
     settings: RwLock<Settings>,
+    /// The schemas that events may be by.
+    pub(super) writers: super::data::Writers,
 }
 
 #[derive(Debug, Clone)]
@@ -40,12 +42,18 @@ struct Settings {
 }
 
 impl Topic {
-    fn new(name: Name, document: TopicDocument, contract: Option<Arc<BoundContract>>) -> Self {
+    fn new(
+        name: Name,
+        document: TopicDocument,
+        contract: Option<Arc<BoundContract>>,
+        writers: super::data::Writers,
+    ) -> Self {
         let partitions = document.partitions;
         Self {
             name,
             partitions,
             settings: RwLock::new(Settings { document, contract }),
+            writers,
         }
     }
 
@@ -131,7 +139,12 @@ impl Catalog {
                     Some(found.map_err(|problem| format!("topic {name}: {problem}"))?)
                 }
             };
-            let topic = Arc::new(Topic::new(name.clone(), record.document, contract));
+            let topic = Arc::new(Topic::new(
+                name.clone(),
+                record.document,
+                contract,
+                self.writers.clone(),
+            ));
             self.state_mut().topics.insert(name, topic);
         }
         let dead_letters = Name::new(DEAD_LETTERS).map_err(|error| error.to_string())?;
@@ -235,7 +248,12 @@ impl Catalog {
                 .unwrap_or_else(PoisonError::into_inner) = Settings { document, contract };
             return Ok(topic.clone());
         }
-        let topic = Arc::new(Topic::new(name.clone(), document, contract));
+        let topic = Arc::new(Topic::new(
+            name.clone(),
+            document,
+            contract,
+            self.writers.clone(),
+        ));
         state.topics.insert(name.clone(), topic.clone());
         Ok(topic)
     }
