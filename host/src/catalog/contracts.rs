@@ -242,7 +242,8 @@ impl Catalog {
     /// `invalid-schema`, with the place.
     pub fn complete(&self, definition: Definition) -> Result<Definition, Problem> {
         let definition = definition.read().map_err(invalid_schema)?;
-        resolve(&self.state(), definition, Which::Present)
+        let definition = resolve(&self.state(), definition, Which::Present)?;
+        definition.printed().map_err(invalid_schema)
     }
 
     /// The version of a contract with this content.

@@ -5,6 +5,7 @@
 //! subscriptions. Nothing is
 //! ever deleted. Applying twice does nothing the second time.
 
+mod contracts;
 mod entries;
 mod file;
 mod plan;
