@@ -25,6 +25,7 @@ mod channels;
 mod contracts;
 mod documents;
 mod grants;
+mod live;
 mod plugins;
 mod push;
 mod registry;
@@ -37,13 +38,14 @@ mod subscriptions;
 mod topics;
 
 pub use agreements::{ContractDocument, Held};
-pub use channels::{Activation, Because, Channel, Moved};
+pub use channels::{Activation, Because, Channel, Moved, PlannedMove};
 pub use contracts::{BoundContract, Registering, check};
 pub use documents::{
     Dedupe, Durability, Quota, Retention, RetryPolicy, RouteDocument, Start, StepDocument,
     StepLimits, TopicDocument,
 };
 pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
+pub use live::{Affected, Basis, Forced, GateOutcome, Gated, GatedFailure, WentLive};
 pub use plugins::{PluginRecord, RegisteredPlugin};
 pub use push::{
     MASK, PRIVATE_TARGETS_HELP, PushBatch, PushDocument, PushMode, PushTimeouts, SECRET_PREFIX,
@@ -51,13 +53,13 @@ pub use push::{
 };
 pub use registry::{Import, Mode, Which};
 pub use resolved::{Resolved, ResolvedStep};
-pub use routes::{Route, code_of_start};
+pub use routes::{PlannedRoute, Route, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};
 pub use subscriptions::{
-    Disabled, OnFailure, SubscriptionDocument, SubscriptionRecord, SubscriptionRetry,
-    SubscriptionStart, check_partition,
+    Change, Disabled, OnFailure, PlannedSubscription, SubscriptionDocument, SubscriptionRecord,
+    SubscriptionRetry, SubscriptionStart, check_partition,
 };
-pub use topics::Topic;
+pub use topics::{PlannedTopic, Topic};
 
 /// The topic of dead letters.
 pub const DEAD_LETTERS: &str = "sandbar.dead-letters";
