@@ -80,6 +80,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
             agreements::delete
         ))
         .routes(routes!(agreements::compatibility))
+        .routes(routes!(agreements::infer))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::versions))
         .routes(routes!(plugins::upload, plugins::get, plugins::delete))
@@ -90,6 +91,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(logs::get))
         .routes(routes!(routes::list))
         .routes(routes!(routes::put, routes::get, routes::delete))
+        .routes(routes!(routes::gate))
         .routes(routes!(routes::pause))
         .routes(routes!(routes::resume))
         .routes(routes!(shadows::put, shadows::get, shadows::delete))
@@ -100,6 +102,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
             subscriptions::get,
             subscriptions::delete
         ))
+        .routes(routes!(subscriptions::check))
         .routes(routes!(pull::events))
         .routes(routes!(pull::ack))
         .routes(routes!(subscriptions::reset, subscriptions::resets))
@@ -118,6 +121,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::cancel))
+        .routes(routes!(system::asyncapi))
         .routes(routes!(system::status))
         .routes(routes!(system::healthz))
         .routes(routes!(system::readyz))
@@ -126,14 +130,24 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .merge(registry::described())
 }
 
-/// The OpenAPI document as JSON, as served and as committed in `docs/openapi.json`.
+/// The OpenAPI document of all calls as JSON, as committed in `docs/openapi.json`. A running hub adds the
+/// events of its topics.
 #[must_use]
 pub fn openapi() -> String {
-    let (_, mut document) = described().split_for_parts();
-    idempotency::describe(&mut document);
-    let mut text = document.to_pretty_json().unwrap_or_default();
+    let mut text = document().to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
+}
+
+fn document() -> utoipa::openapi::OpenApi {
+    let (_, mut document) = described().split_for_parts();
+    idempotency::describe(&mut document);
+    document
+}
+
+/// See [`openapi`].
+fn openapi_value() -> serde_json::Value {
+    serde_json::to_value(document()).unwrap_or_default()
 }
 
 /// The whole API over a hub.

@@ -26,6 +26,7 @@ mod contracts;
 mod data;
 mod documents;
 mod grants;
+mod live;
 mod plugins;
 mod push;
 mod registry;
@@ -38,7 +39,7 @@ mod subscriptions;
 mod topics;
 
 pub use agreements::{ContractDocument, Held};
-pub use channels::{Activation, Because, Channel, Moved};
+pub use channels::{Activation, Because, Channel, Moved, PlannedMove};
 pub use contracts::{BoundContract, Registering, check};
 pub use data::{CONFLUENT_AVRO, CONFLUENT_PROTOBUF, Encoded, TopicData};
 pub use documents::{
@@ -46,6 +47,7 @@ pub use documents::{
     StepLimits, TopicDocument,
 };
 pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
+pub use live::{Affected, Basis, Forced, GateOutcome, Gated, GatedFailure, WentLive};
 pub use plugins::{PluginRecord, RegisteredPlugin};
 pub use push::{
     MASK, PRIVATE_TARGETS_HELP, PushBatch, PushDocument, PushMode, PushTimeouts, SECRET_PREFIX,
@@ -53,13 +55,13 @@ pub use push::{
 };
 pub use registry::{Import, Mode, Which};
 pub use resolved::{Resolved, ResolvedStep};
-pub use routes::{Route, code_of_start};
+pub use routes::{PlannedRoute, Route, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};
 pub use subscriptions::{
-    Disabled, OnFailure, SubscriptionDocument, SubscriptionRecord, SubscriptionRetry,
-    SubscriptionStart, check_partition,
+    Change, Disabled, OnFailure, PlannedSubscription, SubscriptionDocument, SubscriptionRecord,
+    SubscriptionRetry, SubscriptionStart, check_partition,
 };
-pub use topics::Topic;
+pub use topics::{PlannedTopic, Topic};
 
 /// The topic of dead letters.
 pub const DEAD_LETTERS: &str = "sandbar.dead-letters";

@@ -10,7 +10,9 @@ mod bundle;
 mod compatibility;
 mod definition;
 mod flat;
+pub mod infer;
 mod json;
+mod lazy;
 mod protobuf;
 mod schema;
 mod violation;
@@ -21,6 +23,9 @@ pub use compatibility::{
     Comparison, Finding, Outcome, Policy, Rule, Undecided, Verdict, compare, flaw,
 };
 pub use definition::{ContractReference, Definition, Format};
+pub use infer::plain_name;
+pub use lazy::Lazy;
+pub(crate) use schema::pointer_of;
 pub use violation::{Violation, Violations};
 
 /// The names of Avro's primitive types, each a schema by itself.
@@ -151,5 +156,7 @@ fn type_pointer(name: &str) -> String {
     format!("/types/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

@@ -154,6 +154,7 @@ def the_rest():
     soft = sr.delete_version("s", 1)
     gone = refused(lambda: client().get_version("s", 1))
     by_id = client().get_schema(first).schema_str
+    sr.delete_subject("other")
     hard = sr.delete_subject("other", permanent=True)
     return {
         "same_id": first == again,

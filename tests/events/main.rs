@@ -5,6 +5,7 @@ mod compatibility;
 mod contracts;
 mod filtered;
 mod idempotency;
+mod infer;
 mod limits;
 mod publish;
 mod read;

@@ -141,7 +141,15 @@ impl<'a> Sources<'a> {
             .transpose()
             .map_err(|error| wrong(format!("--types: {error}")))?;
         let definition = taken(definition, file)?;
-        let definition = self.refer(definition, &args.references, &args.references)?;
+        // The arguments are for all files; those of another format are for other files.
+        let references: Vec<_> = (args.references.iter())
+            .filter(|(_, target)| {
+                let format = format_of(Path::new(target));
+                format.is_none_or(|format| format == definition.format)
+            })
+            .cloned()
+            .collect();
+        let definition = self.refer(definition, &references, &references)?;
         let definition = definition
             .printed()
             .map_err(|error| wrong(error.to_string()))?;

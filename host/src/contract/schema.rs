@@ -81,7 +81,7 @@ pub(super) fn decoded_fragment(fragment: &str) -> Option<String> {
 }
 
 /// The JSON Pointer of a reference such as `#/definitions/order`.
-pub(super) fn pointer_of(reference: &str) -> Result<String, String> {
+pub(crate) fn pointer_of(reference: &str) -> Result<String, String> {
     let pointer = reference.strip_prefix('#').unwrap_or_default();
     if !reference.starts_with('#') || !(pointer.is_empty() || pointer.starts_with('/')) {
         return Err(format!(
@@ -153,7 +153,7 @@ fn check_text(name: &str, text: &str, root: &Value) -> Result<(), String> {
                 .build(&json!({"pattern": text}));
             if probe.is_err() {
                 return Err(format!(
-                    "the pattern {:?} cannot be run in linear time; do without look-around and back-references",
+                    "the pattern {:?} cannot be run in linear time, or takes too much memory; do without look-around, back-references and counts of counts",
                     shortened(text)
                 ));
             }

@@ -14,7 +14,7 @@ use super::{MEDIA_TYPE, error::RegistryError};
 use crate::{
     api::extract::{Body, parse},
     catalog::{BoundContract, Which},
-    contract::{ContractReference, Definition, Format},
+    contract::{Contract, ContractReference, Definition, Format},
     hub::Hub,
 };
 
