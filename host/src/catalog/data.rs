@@ -183,8 +183,14 @@ impl Topic {
     /// What is known of the data of its events now.
     #[must_use]
     pub fn data(&self) -> TopicData {
+        self.data_by(self.contract())
+    }
+
+    /// The same as if another contract held.
+    #[must_use]
+    pub fn data_by(&self, bound: Option<Arc<BoundContract>>) -> TopicData {
         TopicData {
-            bound: self.contract(),
+            bound,
             writers: self.writers.clone(),
         }
     }

@@ -72,19 +72,28 @@ impl Pipeline {
         Arc::ptr_eq(&self.route, route)
     }
 
-    /// Runs all steps over `batch`, then checks the outputs against the contracts of their targets.
+    /// Runs all steps over `batch`, then has the outputs as the contracts of their targets want them: they
+    /// are checked, and encoded where the route decodes.
     pub fn run(&mut self, batch: &Batch) -> Processed {
         let mut processed = self.run_unchecked(batch);
-        self.check_contracts(&mut processed);
+        if self.route.document.decode.is_some() {
+            self.encode(&mut processed);
+        } else {
+            self.check_contracts(&mut processed);
+        }
         processed
     }
 
     /// Runs all steps over `batch`, whatever the contracts of the targets say of the outputs.
     pub fn run_unchecked(&mut self, batch: &Batch) -> Processed {
+        let seen = match self.route.document.decode {
+            None => Seen::whole(batch),
+            Some(_) => Seen::decoded(batch, &self.route.source.data()),
+        };
         if self.runners.is_empty() {
-            copy_to_all(batch, self.targets.len())
+            copy_to_all(seen, self.targets.len())
         } else {
-            self.run_steps(batch)
+            self.run_steps(seen)
         }
     }
 
