@@ -20,6 +20,7 @@ mod plugin;
 mod publish;
 mod replay;
 mod routes;
+mod schema_file;
 mod shadows;
 mod slip;
 mod status;

@@ -4,12 +4,16 @@
 //! handed in with it, and to nothing else. Either the whole schema holds for every event, or `types` says
 //! which part of it holds for which CloudEvents type; other types are refused then.
 
+mod avro;
+mod binary;
 mod bundle;
 mod compatibility;
 mod definition;
+mod flat;
 pub mod infer;
 mod json;
 mod lazy;
+mod protobuf;
 mod schema;
 mod violation;
 
@@ -45,6 +49,8 @@ pub struct Contract(Compiled);
 #[derive(Debug)]
 enum Compiled {
     Json(Box<json::Schema>),
+    Avro(avro::Schema),
+    Protobuf(Box<protobuf::Schema>),
 }
 
 impl Contract {
@@ -56,11 +62,9 @@ impl Contract {
     pub fn compile(definition: &Definition) -> Result<Self, InvalidSchema> {
         let compiled = match definition.format {
             Format::Json => Compiled::Json(Box::new(json::Schema::compile(definition)?)),
-            Format::Avro | Format::Protobuf => {
-                return Err(InvalidSchema {
-                    pointer: "/format".to_owned(),
-                    reason: format!("{} schemas cannot be read", definition.format.title()),
-                });
+            Format::Avro => Compiled::Avro(avro::Schema::compile(definition)?),
+            Format::Protobuf => {
+                Compiled::Protobuf(Box::new(protobuf::Schema::compile(definition)?))
             }
         };
         Ok(Self(compiled))
@@ -71,6 +75,8 @@ impl Contract {
     pub fn format(&self) -> Format {
         match &self.0 {
             Compiled::Json(_) => Format::Json,
+            Compiled::Avro(_) => Format::Avro,
+            Compiled::Protobuf(_) => Format::Protobuf,
         }
     }
 
@@ -79,22 +85,31 @@ impl Contract {
     pub fn draft(&self) -> Option<jsonschema::Draft> {
         match &self.0 {
             Compiled::Json(schema) => Some(schema.draft()),
+            Compiled::Avro(_) | Compiled::Protobuf(_) => None,
         }
     }
 
-    /// An Avro schema with the types that it refers to in it; no other schema has this form.
+    /// The schema of an Avro contract.
     #[must_use]
-    pub fn resolved_text(&self) -> Option<String> {
+    pub fn avro(&self) -> Option<&sandbar_avro::Schema> {
         match &self.0 {
-            Compiled::Json(_) => None,
+            Compiled::Avro(avro) => Some(&avro.schema),
+            Compiled::Json(_) | Compiled::Protobuf(_) => None,
         }
     }
 
-    /// The `FileDescriptorProto` of a Protobuf schema in base64; no other schema has this form.
-    #[must_use]
-    pub fn serialized(&self) -> Option<String> {
+    /// The schema of a Protobuf contract, with the message that holds for a type of events; `None` of
+    /// other formats.
+    ///
+    /// # Errors
+    /// When no message holds for the type.
+    pub fn protobuf(
+        &self,
+        event_type: &str,
+    ) -> Option<Result<&sandbar_protobuf::Schema, Violations>> {
         match &self.0 {
-            Compiled::Json(_) => None,
+            Compiled::Protobuf(protobuf) => Some(protobuf.of_type(event_type)),
+            Compiled::Json(_) | Compiled::Avro(_) => None,
         }
     }
 
@@ -110,18 +125,35 @@ impl Contract {
     ) -> Result<(), Violations> {
         match &self.0 {
             Compiled::Json(schema) => schema.check(event_type, datacontenttype, data),
+            Compiled::Avro(schema) => schema.check(datacontenttype, data),
+            Compiled::Protobuf(schema) => schema.check(event_type, datacontenttype, data),
         }
     }
 
-    /// Checks data that is parsed already.
+    /// Checks data that is parsed already; in Avro and Protobuf its JSON form.
     ///
     /// # Errors
     /// When the type is not listed, or the data breaks the schema.
     pub fn check_value(&self, event_type: &str, data: &Value) -> Result<(), Violations> {
         match &self.0 {
             Compiled::Json(schema) => schema.check_value(event_type, data),
+            Compiled::Avro(schema) => schema.check_value(data),
+            Compiled::Protobuf(schema) => schema.check_value(event_type, data),
         }
     }
+}
+
+fn no_types() -> InvalidSchema {
+    InvalidSchema {
+        pointer: "/types".into(),
+        reason:
+            "names no type, so no event could pass; leave it out to check all with the whole schema"
+                .into(),
+    }
+}
+
+fn type_pointer(name: &str) -> String {
+    format!("/types/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
-//! How one JSON document differs from another, place by place.
+//! How one JSON document differs from another, place by place; and one text from another (`lines`).
 //!
 //! Pure. A place is a JSON Pointer (RFC 6901). Objects are compared member by member, whatever their
 //! order; arrays index by index, so an item put in front changes all that follow.
 
+mod lines;
+
 use serde::Serialize;
 use serde_json::Value;
+
+pub use lines::lines;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Serialize)]

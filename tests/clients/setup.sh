@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the conformance tests run with: the CloudEvents SDKs of npm and PyPI and validators of
-# OpenAPI and AsyncAPI documents, all pinned; and the schemas that examples/github applies, which a test does too.
-# node_modules here and in examples/github, and .build/venv in the root of the repository.
+# Installs what the conformance tests run with: the CloudEvents SDKs and the registry clients of npm and PyPI,
+# and validators of OpenAPI and AsyncAPI documents, all pinned; and the schemas that examples/github applies,
+# which a test does too. node_modules here and in examples/github, and .build/venv in the root of the repository.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

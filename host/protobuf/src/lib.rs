@@ -10,6 +10,7 @@
 
 mod canonical;
 mod compare;
+mod descriptor;
 mod encode;
 mod faithful;
 mod float;
@@ -25,5 +26,6 @@ mod source;
 mod wire;
 
 pub use compare::{Finding, compare, compare_wire, reused};
+pub use descriptor::{descriptor_of, normal_form, text_of};
 pub use index::{decode_indexes, encode_indexes};
 pub use schema::{Flaw, Invalid, Reference, Schema, Unknown};

@@ -33,10 +33,7 @@ pub(crate) fn compile(
     text: &str,
     references: &[Reference<'_>],
 ) -> Result<(DescriptorPool, String), Invalid> {
-    let mut own = "schema.proto".to_owned();
-    while references.iter().any(|reference| reference.name == own) {
-        own.insert(0, '_');
-    }
+    let own = own_name(references);
     let mut gathering = Gathering {
         references,
         own: &own,
@@ -47,6 +44,49 @@ pub(crate) fn compile(
     gathering.add(&own, text)?;
     let pool = gathering.pool;
     Ok((pool, own))
+}
+
+/// The pool with a file that is parsed already and all that it imports, and the file's name in it.
+pub(crate) fn compile_descriptor(
+    bytes: &[u8],
+    parsed: &FileDescriptorProto,
+    references: &[Reference<'_>],
+) -> Result<(DescriptorPool, String), Invalid> {
+    let own = own_name(references);
+    let mut gathering = Gathering {
+        references,
+        own: &own,
+        pool: DescriptorPool::new(),
+        done: HashSet::new(),
+        chain: vec![own.clone()],
+    };
+    for (nth, import) in parsed.dependency.iter().enumerate() {
+        gathering.import(&own, parsed, nth, import)?;
+    }
+    refuse_message_sets(parsed).map_err(|reason| gathering.invalid(&own, "", reason))?;
+    // A field that is there twice counts as it is there last; so the file gets its name here.
+    let name = FileDescriptorProto {
+        name: Some(own.clone()),
+        ..FileDescriptorProto::default()
+    };
+    let named = [bytes, &prost::Message::encode_to_vec(&name)].concat();
+    if let Err(error) = gathering
+        .pool
+        .decode_file_descriptor_proto(named.as_slice())
+    {
+        return Err(gathering.descriptor_error(&own, &error));
+    }
+    let pool = gathering.pool;
+    Ok((pool, own))
+}
+
+/// The text's own name, which no reference has.
+fn own_name(references: &[Reference<'_>]) -> String {
+    let mut own = "schema.proto".to_owned();
+    while references.iter().any(|reference| reference.name == own) {
+        own.insert(0, '_');
+    }
+    own
 }
 
 struct Gathering<'a> {

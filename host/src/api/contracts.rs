@@ -1,6 +1,6 @@
 //! Contracts over HTTP.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json as Answer,
@@ -67,6 +67,12 @@ pub(super) struct ContractList {
 pub(super) struct ContractSummary {
     name: String,
     versions: Vec<u32>,
+    /// Of the latest version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format>,
+    /// Of the latest version's content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u32>,
     /// Nobody should begin to use it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     deprecated: bool,
@@ -96,20 +102,22 @@ pub(super) fn version_of(hub: &Hub, bound: &BoundContract) -> ContractVersion {
 #[utoipa::path(get, path = "/v1/contracts", tag = "contracts", operation_id = "list_contracts",
     responses((status = 200, body = ContractList)))]
 pub(super) async fn list(State(hub): Shared) -> Answer<ContractList> {
-    let mut names: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    let mut names: BTreeMap<String, Vec<Arc<BoundContract>>> = BTreeMap::new();
     for bound in hub.catalog.contracts() {
-        names
-            .entry(bound.name.to_string())
-            .or_default()
-            .push(bound.version);
+        names.entry(bound.name.to_string()).or_default().push(bound);
     }
     for name in hub.catalog.agreed_names() {
         names.entry(name.to_string()).or_default();
     }
-    let contracts = names.into_iter().map(|(name, versions)| ContractSummary {
-        deprecated: hub.catalog.is_deprecated(&name),
-        name,
-        versions,
+    let contracts = names.into_iter().map(|(name, versions)| {
+        let latest = versions.last();
+        ContractSummary {
+            deprecated: hub.catalog.is_deprecated(&name),
+            format: latest.map(|bound| bound.definition.format),
+            id: latest.map(|bound| bound.id),
+            name,
+            versions: versions.iter().map(|bound| bound.version).collect(),
+        }
     });
     Answer(ContractList {
         contracts: contracts.collect(),

@@ -1,13 +1,16 @@
 //! Contracts: versions of schemas, numbered from 1, found by name, by content and by the content's id.
 
+mod registering;
+mod removal;
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Catalog, ContractDocument, Import, Put, State, Which, schema_ids, split_reference, user_name,
-};
+use super::{Catalog, Import, State, Which, schema_ids, split_reference, user_name};
 use crate::{
     clock,
     contract::{Contract, Definition, InvalidSchema, Lazy, flaw},
@@ -255,7 +258,8 @@ impl Catalog {
     /// `invalid-schema`, with the place.
     pub fn complete(&self, definition: Definition) -> Result<Definition, Problem> {
         let definition = definition.read().map_err(invalid_schema)?;
-        resolve(&self.state(), definition, Which::Present)
+        let definition = resolve(&self.state(), definition, Which::Present)?;
+        definition.printed().map_err(invalid_schema)
     }
 
     /// The version of a contract with this content.
@@ -275,278 +279,9 @@ impl Catalog {
             Problem::new(Code::UnknownContract, detail)
         })
     }
-
-    /// Registers a version; the same content again is the version that there is.
-    ///
-    /// # Errors
-    /// `invalid-schema`, with the place; `incompatible-contract`, when the contract's rule is broken;
-    /// `contract-mode`; `schema-id-taken`, on an import.
-    pub fn register(
-        &self,
-        name: &str,
-        definition: Definition,
-        registering: Registering,
-    ) -> Result<(Arc<BoundContract>, Put), Problem> {
-        let name = user_name(name)?;
-        let mut definition = self.complete(definition)?;
-        if registering.normalize {
-            // What cannot be read has no normal form.
-            check(&definition)?;
-            let found = self.find_same(&name, definition.clone(), true, Which::Present)?;
-            if let (Some((same, _)), None) = (found, registering.import) {
-                return Ok((same, Put::Kept));
-            }
-            definition = definition.normalized().map_err(invalid_schema)?;
-        }
-        let digest = definition.digest();
-        loop {
-            let (before, next, document) = self.contract_at(&name, &digest);
-            if let (Some(same), None) = (before, registering.import) {
-                return Ok((same, Put::Kept));
-            }
-            self.may_register(&name, registering.import)?;
-            // The comparison may take seconds, and other changes do not wait for it.
-            check(&definition)?;
-            let accepted = match registering.import {
-                Some(_) => false,
-                None => {
-                    let accept = registering.accept_unknown;
-                    self.may_follow(&name, &definition, &document, accept)?
-                }
-            };
-            let _changing = self.changing();
-            let now = self.contract_at(&name, &digest);
-            if (now.1, &now.2) == (next, &document) && now.0.is_none() {
-                let Some(import) = registering.import else {
-                    return self.add_version(name, next, definition, digest, accepted, None);
-                };
-                return self.import_version(name, import, next, definition, digest);
-            }
-            if let (Some(_), Some(import)) = (now.0, registering.import) {
-                return self.import_version(name, import, next, definition, digest);
-            }
-        }
-    }
-
-    /// Adds a version with an id that another registry gave.
-    fn import_version(
-        &self,
-        name: Name,
-        import: Import,
-        next: u32,
-        definition: Definition,
-        digest: String,
-    ) -> Result<(Arc<BoundContract>, Put), Problem> {
-        let (own, given) = {
-            let state = self.state();
-            (
-                state.schema_ids.of(&digest),
-                state.schema_ids.is_given(import.id),
-            )
-        };
-        let taken = match own {
-            Some(own) if own != import.id => Some(format!("the schema has the id {own}")),
-            None if given => Some(format!("the id {} belongs to another schema", import.id)),
-            _ => None,
-        };
-        if let Some(detail) = taken {
-            return Err(Problem::new(Code::SchemaIdTaken, detail));
-        }
-        let versions = self.versions(&name, Which::Both);
-        let number = import.version.unwrap_or(next);
-        if let Some((there, withdrawn)) = versions.iter().find(|(one, _)| one.version == number) {
-            if there.digest == digest && !withdrawn {
-                return Ok((there.clone(), Put::Kept));
-            }
-            let detail = format!("contract {name} has a version {number} with another schema");
-            return Err(Problem::new(Code::ContractMode, detail)
-                .help("Import it under another number; versions never change."));
-        }
-        self.add_version(name, number, definition, digest, false, Some(import.id))
-    }
-
-    /// The latest version with this content, the number of the next one, and the contract's document.
-    fn contract_at(
-        &self,
-        name: &Name,
-        digest: &str,
-    ) -> (Option<Arc<BoundContract>>, u32, ContractDocument) {
-        let state = self.state();
-        let versions = state.contracts.get(name);
-        let mut all = versions.into_iter().flat_map(|versions| versions.values());
-        let same = all.rfind(|bound| bound.digest == digest).cloned();
-        let document = state.agreements.get(name).cloned().unwrap_or_default();
-        (same, state.last_number(name) + 1, document)
-    }
-
-    fn add_version(
-        &self,
-        name: Name,
-        next: u32,
-        definition: Definition,
-        digest: String,
-        accepted_unknown: bool,
-        id: Option<u32>,
-    ) -> Result<(Arc<BoundContract>, Put), Problem> {
-        // What it refers to may have been deleted meanwhile.
-        let definition = resolve(&self.state(), definition, Which::Present)?;
-        let record = Record {
-            created: clock::to_text(clock::now()),
-            accepted_unknown,
-            digest: Some(digest.clone()),
-            text: definition.text.clone(),
-            withdrawn: false,
-            definition: definition.clone(),
-        };
-        let bound = bind(&self.state(), name, next, record.clone(), definition, id);
-        let contracts = &self.tables.contracts;
-        let mut changes = vec![
-            contracts
-                .change(&bound.reference(), &record)
-                .map_err(super::storage)?,
-        ];
-        if self.state().schema_ids.of(&digest).is_none() {
-            let id = schema_ids::Record { id: bound.id };
-            let change = self.tables.schema_ids.change(&digest, &id);
-            changes.push(change.map_err(super::storage)?);
-        }
-        contracts.commit(changes).map_err(super::storage)?;
-        let bound = Arc::new(bound);
-        self.keep(bound.clone(), false);
-        Ok((bound, Put::Made))
-    }
-
-    /// # Errors
-    /// `contract-in-use`, when a topic is bound to the version, or a version that is not `among` those that
-    /// go with it refers to it. `which` counts.
-    pub(super) fn unused_among(
-        &self,
-        bound: &BoundContract,
-        among: &[Arc<BoundContract>],
-        which: Which,
-    ) -> Result<(), Problem> {
-        let reference = bound.reference();
-        let state = self.state();
-        let topics: Vec<String> = (state.topics.values())
-            .filter(|topic| {
-                topic
-                    .contract()
-                    .is_some_and(|used| used.reference() == reference)
-            })
-            .map(|topic| topic.name.to_string())
-            .collect();
-        let goes = |one: &BoundContract| {
-            let same = |other: &Arc<BoundContract>| {
-                (&other.name, other.version) == (&one.name, one.version)
-            };
-            among.iter().any(same)
-        };
-        let referrers: Vec<String> = (state.referrers(&bound.name, bound.version, which))
-            .filter(|one| !goes(one))
-            .map(|one| one.reference())
-            .collect();
-        let mut uses = Vec::new();
-        if !topics.is_empty() {
-            uses.push(format!("is bound to: {}", topics.join(", ")));
-        }
-        if !referrers.is_empty() {
-            uses.push(format!("is referred to by: {}", referrers.join(", ")));
-        }
-        if uses.is_empty() {
-            return Ok(());
-        }
-        let detail = format!("contract {reference} {}", uses.join("; it "));
-        Err(Problem::new(Code::ContractInUse, detail))
-    }
-
-    /// The contract versions that refer to this one.
-    #[must_use]
-    pub fn referrers(&self, bound: &BoundContract) -> Vec<Arc<BoundContract>> {
-        let state = self.state();
-        let found = state.referrers(&bound.name, bound.version, Which::Present);
-        found.cloned().collect()
-    }
-
-    /// Deletes a version that no topic is bound to and no contract refers to. Its number is not used again.
-    ///
-    /// # Errors
-    /// `unknown-contract`, `contract-in-use`.
-    pub fn delete_contract(&self, reference: &str) -> Result<(), Problem> {
-        let _changing = self.changing();
-        let bound = self.contract(reference)?;
-        self.may_change(&bound.name)?;
-        self.unused_among(&bound, &[], Which::Both)?;
-        let changes = vec![
-            self.tables.contracts.deletion(&bound.reference()),
-            self.numbers_change(&bound.name)?,
-        ];
-        self.tables
-            .contracts
-            .commit(changes)
-            .map_err(super::storage)?;
-        self.state_mut().forget_version(&bound);
-        Ok(())
-    }
-
-    /// Keeps in mind how far the numbers came.
-    pub(super) fn numbers_change(&self, name: &Name) -> Result<crate::meta::Change, Problem> {
-        let last = self.state().last_number(name);
-        let table = &self.tables.contract_numbers;
-        let change = table.change(name.as_str(), &Numbers { last });
-        change.map_err(super::storage)
-    }
 }
 
 impl State {
-    /// The highest number that a version of the contract ever had; 0 when it had none.
-    pub(super) fn last_number(&self, name: &Name) -> u32 {
-        let last = |all: &BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>| {
-            all.get(name)?.keys().next_back().copied()
-        };
-        let deleted = self.contract_numbers.get(name).copied();
-        let highest = last(&self.contracts)
-            .max(last(&self.withdrawn))
-            .max(deleted);
-        highest.unwrap_or(0)
-    }
-
-    pub(super) fn referrers(
-        &self,
-        name: &Name,
-        version: u32,
-        which: Which,
-    ) -> impl Iterator<Item = &Arc<BoundContract>> {
-        let present = self.contracts.values().flat_map(BTreeMap::values);
-        let withdrawn = self.withdrawn.values().flat_map(BTreeMap::values);
-        let withdrawn = withdrawn.filter(move |_| which == Which::Both);
-        present
-            .chain(withdrawn)
-            .filter(move |bound| bound.refers_to(name, version))
-    }
-
-    pub(super) fn forget_version(&mut self, bound: &BoundContract) {
-        let last = self.last_number(&bound.name);
-        self.contract_numbers.insert(bound.name.clone(), last);
-        self.schema_ids
-            .release(bound.id, &bound.name, bound.version);
-        self.remove_present(bound);
-        if let Some(versions) = self.withdrawn.get_mut(&bound.name) {
-            versions.remove(&bound.version);
-            if versions.is_empty() {
-                self.withdrawn.remove(&bound.name);
-            }
-        }
-    }
-
-    pub(super) fn remove_present(&mut self, bound: &BoundContract) {
-        if let Some(versions) = self.contracts.get_mut(&bound.name) {
-            versions.remove(&bound.version);
-            if versions.is_empty() {
-                self.contracts.remove(&bound.name);
-            }
-        }
-    }
-
     fn find_in(&self, which: Which, reference: &str) -> Result<Arc<BoundContract>, Problem> {
         let found = find(self, reference);
         if found.is_ok() || which == Which::Present {
@@ -694,6 +429,3 @@ pub(super) fn find(state: &State, reference: &str) -> Result<Arc<BoundContract>,
         ))
     })
 }
-
-#[cfg(test)]
-mod tests;

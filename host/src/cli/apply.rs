@@ -5,6 +5,7 @@
 //! is carried out in the order contracts, plugins, topics, routes, subscriptions. Nothing is ever deleted.
 //! Applying twice does nothing the second time.
 
+mod contracts;
 mod entries;
 mod file;
 mod plan;

@@ -10,11 +10,12 @@ use super::{
     Client, Outcome,
     client::{Failure, path, read_json},
     output::say,
+    schema_file::{self, SchemaArgs, Sources},
     table,
 };
 use crate::{
-    contract::{Comparison, Contract, Definition, Policy, Rule, Verdict, compare, flaw},
-    diff::{Change, diff},
+    contract::{Comparison, Definition, Format, Policy, Rule, Verdict, compare},
+    diff::{Change, diff, lines},
 };
 
 /// The exit code when it is neither proven nor shown.
@@ -26,7 +27,7 @@ pub(super) struct AgainstArgs {
     /// Hold the schema FILE against this contract of a hub: NAME or NAME@VERSION.
     #[arg(long, conflicts_with = "folder")]
     pub against: Option<String>,
-    /// Hold it against a schema file, or the files of a folder (by name, the last is the latest); no hub is needed.
+    /// Hold it against a schema file, or the files of its format in a folder (by name, the last is the latest); no hub is needed.
     #[arg(long)]
     pub folder: Option<PathBuf>,
     /// none, backward, forward, full, or one of the last three with -transitive [default: the contract's own, else backward].
@@ -38,6 +39,8 @@ pub(super) struct AgainstArgs {
     /// A JSON object from event type to the part of the schema that holds for it.
     #[arg(long)]
     pub types: Option<PathBuf>,
+    #[command(flatten)]
+    pub reading: SchemaArgs,
     /// How many of the last events of each bound topic are held against it.
     #[arg(long, default_value_t = 1000, value_name = "EVENTS")]
     pub last: u32,
@@ -53,13 +56,13 @@ pub(super) fn policy(text: &str) -> Result<Policy, String> {
 
 /// `contract check FILE --against … | --folder …`.
 pub(super) fn check(client: &Client, file: &Path, args: &AgainstArgs) -> Outcome {
-    let schema = read_json(file)?;
     let types = args.types.as_deref().map(read_json).transpose()?;
     let answer = match (&args.against, &args.folder) {
-        (Some(contract), _) => ask(client, contract, &schema, types.as_ref(), args)?,
+        (Some(contract), _) => ask(client, contract, file, args)?,
         (None, Some(folder)) => {
-            let new = definition(file, schema, types.clone())?;
-            offline(&new, types.as_ref(), folder, args)?
+            let mut sources = Sources::new(client);
+            let new = sources.file(file, &args.reading, types.clone())?;
+            offline(sources, &new, types.as_ref(), folder, args)?
         }
         (None, None) => return Err(Failure::Usage("give --against or --folder".to_owned())),
     };
@@ -67,13 +70,7 @@ pub(super) fn check(client: &Client, file: &Path, args: &AgainstArgs) -> Outcome
     outcome(answer["answer"].as_str())
 }
 
-fn ask(
-    client: &Client,
-    contract: &str,
-    schema: &Value,
-    types: Option<&Value>,
-    args: &AgainstArgs,
-) -> Result<Value, Failure> {
+fn ask(client: &Client, contract: &str, file: &Path, args: &AgainstArgs) -> Result<Value, Failure> {
     let (name, version) = match contract.split_once('@') {
         Some((name, version)) => {
             let number: u32 = version
@@ -83,9 +80,10 @@ fn ask(
         }
         None => (contract, None),
     };
-    let mut request = json!({"schema": schema, "events": args.last});
+    let definition = schema_file::to_send(file, &args.reading, args.types.as_deref())?;
+    let mut request = json!(definition);
+    request["events"] = json!(args.last);
     for (member, value) in [
-        ("types", types.cloned()),
         ("version", version.map(Value::from)),
         ("rule", args.rule.map(|rule| json!(rule))),
         ("policy", args.policy.map(|policy| json!(policy))),
@@ -99,6 +97,7 @@ fn ask(
 
 /// Without a hub: the same answer, without topics.
 fn offline(
+    mut sources: Sources<'_>,
     new: &Definition,
     types: Option<&Value>,
     folder: &Path,
@@ -106,7 +105,7 @@ fn offline(
 ) -> Result<Value, Failure> {
     let rule = args.rule.unwrap_or(Rule::Backward);
     let policy = args.policy.unwrap_or_default();
-    let mut files = earlier(folder)?;
+    let mut files = earlier(folder, new.format)?;
     if !rule.is_transitive() {
         files.drain(..files.len() - 1);
     }
@@ -114,7 +113,11 @@ fn offline(
     let mut against = Vec::new();
     let mut worst = Verdict::Compatible;
     for file in files {
-        let old = definition(&file, read_json(&file)?, types.cloned())?;
+        let reading = SchemaArgs {
+            format: Some(new.format),
+            ..args.reading.clone()
+        };
+        let old = sources.file(&file, &reading, types.cloned())?;
         let comparison = compare(&old, new, rule.directions(), policy);
         worst = worst.max(comparison.answer());
         against.push(told(json!(file.display().to_string()), &comparison));
@@ -130,7 +133,7 @@ fn told(version: Value, comparison: &Comparison) -> Value {
 }
 
 /// The schema files of a folder in the order of their names, numbers by their value; or one file.
-fn earlier(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn earlier(folder: &Path, format: Format) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |error| Failure::local(format!("{}: {error}", folder.display()));
     if folder.is_file() {
         return Ok(vec![folder.to_owned()]);
@@ -138,10 +141,7 @@ fn earlier(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
-        if file
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
+        if schema_file::format_of(&file) == Some(format) {
             files.push(file);
         }
     }
@@ -156,41 +156,42 @@ fn earlier(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     });
     if files.is_empty() {
         return Err(Failure::local(format!(
-            "{} holds no .json file",
-            folder.display()
+            "{} holds no file of the format {}",
+            folder.display(),
+            format.as_str()
         )));
     }
     Ok(files)
 }
 
-/// Makes a definition of a file, and refuses what a hub would refuse.
-fn definition(file: &Path, schema: Value, types: Option<Value>) -> Result<Definition, Failure> {
-    let wrong = |reason: String| Failure::local(format!("{}: {reason}", file.display()));
-    let types = types
-        .map(serde_json::from_value)
-        .transpose()
-        .map_err(|error| wrong(format!("--types: {error}")))?;
-    let definition = Definition {
-        schema,
-        types,
-        ..Definition::default()
-    };
-    if let Some((pointer, reason)) = flaw(&definition) {
-        return Err(wrong(format!("{pointer}: {reason}")));
-    }
-    Contract::compile(&definition).map_err(|error| wrong(error.to_string()))?;
-    Ok(definition)
-}
-
 /// `contract diff A B`: what changed, and what it means both ways.
-pub(super) fn show_diff(client: &Client, old: &str, new: &str, policy: Policy) -> Outcome {
-    let (before, after) = (named(client, old)?, named(client, new)?);
+pub(super) fn show_diff(
+    client: &Client,
+    old: &str,
+    new: &str,
+    policy: Policy,
+    reading: &SchemaArgs,
+) -> Outcome {
+    let mut sources = Sources::new(client);
+    let before = named(&mut sources, client, old, reading)?;
+    let after = named(&mut sources, client, new, reading)?;
     let comparison = compare(&before, &after, Rule::Full.directions(), policy);
     let changes = diff(&before.schema, &after.schema);
     let mut answer = told(json!(old), &comparison);
     answer["changes"] = json!(changes);
+    let texts = (before.format, after.format) == (Format::Protobuf, Format::Protobuf);
+    let told = match (texts, before.schema.as_str(), after.schema.as_str()) {
+        (true, Some(before), Some(after)) => Some(lines(before, after)),
+        _ => None,
+    };
+    if let Some(told) = &told {
+        answer["lines"] = json!(told);
+    }
     client.print(&answer, |answer| {
-        for change in &changes {
+        for line in told.iter().flatten() {
+            say!("{}", table::plain(line));
+        }
+        for change in changes.iter().filter(|_| told.is_none()) {
             match change {
                 Change::Added { pointer, value } => say!("+ {pointer}: {}", short(value)),
                 Change::Removed { pointer, value } => say!("- {pointer}: {}", short(value)),
@@ -212,16 +213,19 @@ pub(super) fn show_diff(client: &Client, old: &str, new: &str, policy: Policy) -
 }
 
 /// A file, or NAME or NAME@VERSION of a hub.
-fn named(client: &Client, text: &str) -> Result<Definition, Failure> {
+fn named(
+    sources: &mut Sources<'_>,
+    client: &Client,
+    text: &str,
+    reading: &SchemaArgs,
+) -> Result<Definition, Failure> {
     let file = Path::new(text);
     if file.is_file() {
-        return definition(file, read_json(file)?, None);
+        return sources.file(file, reading, None);
     }
     let (name, version) = super::contracts::version_of(client, text)?;
-    let parts = ["contracts", name, "versions", &version.to_string()];
-    let found = client.get(&path(&parts)?)?;
-    let definition = json!({"schema": found["schema"], "types": found["types"]});
-    serde_json::from_value(definition).map_err(Failure::local)
+    let found = sources.version(&format!("{name}@{version}"))?;
+    Ok((*found).clone())
 }
 
 fn outcome(answer: Option<&str>) -> Outcome {
@@ -292,6 +296,13 @@ fn show_comparison(comparison: &Value) {
                 of.unwrap_or_default(),
                 table::cell(&finding["message"])
             );
+            if finding["counterexample"].is_null() {
+                // Avro and Protobuf: the place is one for both.
+                if !pointer(&finding["instance"]).is_empty() {
+                    say!("      at {}", table::cell(&finding["instance"]));
+                }
+                continue;
+            }
             say!(
                 "      old {:?}, new {:?}",
                 pointer(&finding["old"]),

@@ -13,6 +13,7 @@ use super::{
     compatibility::{self, AgainstArgs},
     infer,
     output::say,
+    schema_file::{self, SchemaArgs},
     table,
 };
 
@@ -21,9 +22,12 @@ pub(super) enum ContractCommand {
     /// Register a version; the same content again is the version that there is.
     Push {
         name: String,
-        /// The JSON Schema.
+        /// The schema: a .json, .avsc or .proto file.
         schema: PathBuf,
-        /// A JSON object from event type to the part of the schema that holds for it.
+        #[command(flatten)]
+        reading: SchemaArgs,
+        /// A JSON object from event type to the part of the schema that holds for it: a reference such as
+        /// #/definitions/order, or a Protobuf message.
         #[arg(long)]
         types: Option<PathBuf>,
         #[arg(long, default_value = "")]
@@ -75,6 +79,8 @@ pub(super) enum ContractCommand {
         /// strict or lenient.
         #[arg(long, default_value = "strict", value_parser = compatibility::policy)]
         policy: Policy,
+        #[command(flatten)]
+        reading: SchemaArgs,
     },
 }
 
@@ -83,24 +89,26 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
         ContractCommand::Push {
             name,
             schema,
+            reading,
             types,
             description,
             accept_unknown,
         } => {
-            let mut definition = json!({"schema": read_json(schema)?, "description": description});
-            if let Some(types) = types {
-                definition["types"] = read_json(types)?;
-            }
+            let mut definition = schema_file::to_send(schema, reading, types.as_deref())?;
+            definition.description.clone_from(description);
             let mut at = path(&["contracts", name, "versions"])?;
             if *accept_unknown {
                 at.push_str("?accept_unknown=true");
             }
+            let definition = serde_json::to_value(definition).map_err(Failure::local)?;
             let answer = client.post(&at, &definition)?;
             client.print(&answer, |answer| {
                 say!(
-                    "{}@{}  {}",
+                    "{}@{}  id {}  {}  {}",
                     table::cell(&answer["name"]),
                     answer["version"],
+                    answer["id"],
+                    table::cell(&answer["format"]),
                     table::cell(&answer["digest"])
                 );
             });
@@ -144,8 +152,13 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
                 );
             });
         }
-        ContractCommand::Diff { old, new, policy } => {
-            return compatibility::show_diff(client, old, new, *policy);
+        ContractCommand::Diff {
+            old,
+            new,
+            policy,
+            reading,
+        } => {
+            return compatibility::show_diff(client, old, new, *policy, reading);
         }
         ContractCommand::Infer(args) => return infer::run(client, args),
         ContractCommand::List => {
@@ -153,9 +166,17 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
             client.print(&answer, |answer| {
                 let each = answer["contracts"].as_array().into_iter().flatten();
                 let rows: Vec<_> = each
-                    .map(|one| vec![table::cell(&one["name"]), table::cell(&one["versions"])])
+                    .map(|one| {
+                        vec![
+                            table::cell(&one["name"]),
+                            table::cell(&one["versions"]),
+                            table::cell(&one["format"]),
+                            table::cell(&one["id"]),
+                            deprecated(one).to_owned(),
+                        ]
+                    })
                     .collect();
-                table::print(&["contract", "versions"], &rows);
+                table::print(&["contract", "versions", "format", "id", ""], &rows);
             });
         }
         ContractCommand::Show { contract } => {
@@ -166,7 +187,7 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
                 "versions",
                 &version.to_string(),
             ])?)?;
-            client.print(&answer, |answer| say!("{answer:#}"));
+            client.print(&answer, show);
         }
         ContractCommand::Check {
             contract, against, ..
@@ -199,6 +220,48 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
         }
     }
     Ok(())
+}
+
+fn deprecated(one: &Value) -> &'static str {
+    if one["deprecated"] == true {
+        "deprecated"
+    } else {
+        ""
+    }
+}
+
+fn show(answer: &Value) {
+    say!(
+        "{}@{}  id {}  {}  {}",
+        table::cell(&answer["name"]),
+        answer["version"],
+        answer["id"],
+        table::cell(&answer["format"]),
+        deprecated(answer)
+    );
+    say!("registered {}", table::cell(&answer["created"]));
+    if let Some(description) = answer["description"].as_str() {
+        say!("{}", table::plain(description));
+    }
+    for reference in answer["references"].as_array().into_iter().flatten() {
+        say!(
+            "refers to {}@{} as {}",
+            table::cell(&reference["contract"]),
+            reference["version"],
+            table::cell(&reference["name"])
+        );
+    }
+    for (name, part) in answer["types"].as_object().into_iter().flatten() {
+        say!("type {}: {}", table::plain(name), table::cell(part));
+    }
+    match answer["schema"].as_str() {
+        Some(text) if answer["format"] == "protobuf" => {
+            for line in text.lines() {
+                say!("{}", table::plain(line));
+            }
+        }
+        _ => say!("{:#}", answer["schema"]),
+    }
 }
 
 /// The version that is named, or the latest.

@@ -1,7 +1,8 @@
 //! Whether one version of a contract may follow another.
 //!
-//! The schemas are compared by `sandbar-compat`; here they are cut into the parts that hold for each
-//! event type, and types that came or went are incompatibilities of their own. Pure.
+//! JSON Schemas are compared by `sandbar-compat`; here they are cut into the parts that hold for each
+//! event type, and types that came or went are incompatibilities of their own. Avro and Protobuf: see
+//! `binary`. Pure.
 
 use sandbar_compat::{Directions, Document, Options, Part};
 use serde::{Deserialize, Serialize};
@@ -163,7 +164,7 @@ impl Comparison {
 }
 
 /// No list grows longer.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 /// The work for all types of a contract, in steps of the comparison.
 const STEPS: u64 = 4_000_000;
 const LEAST_STEPS: u64 = 40_000;
@@ -210,6 +211,10 @@ pub fn compare(
         for outcome in both(&mut comparison) {
             outcome.changed_format(old.format, new.format);
         }
+        return comparison;
+    }
+    if old.format != Format::Json {
+        super::binary::compare(old, new, policy, &mut comparison);
         return comparison;
     }
     let document = |definition: &Definition| -> Result<Document, String> {
@@ -330,7 +335,7 @@ impl Outcome {
         });
     }
 
-    fn stop(&mut self, name: Option<String>, reason: String) {
+    pub(super) fn stop(&mut self, name: Option<String>, reason: String) {
         self.answer = self.answer.max(Verdict::Unknown);
         self.undecided.push(Undecided {
             rule: "stopped".to_owned(),

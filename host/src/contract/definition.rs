@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{InvalidSchema, bundle};
+use super::{InvalidSchema, avro, bundle, protobuf};
 
 /// The language that a schema is written in.
 #[derive(
@@ -53,6 +53,27 @@ impl Format {
             Self::Avro => "Avro",
             Self::Protobuf => "Protobuf",
         }
+    }
+
+    /// The media types of data in this format: one bare datum or message.
+    #[must_use]
+    pub fn media_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Json => &["application/json"],
+            Self::Avro => &["application/avro", "avro/binary"],
+            Self::Protobuf => &["application/protobuf", "application/x-protobuf"],
+        }
+    }
+
+    /// Whether a `datacontenttype` says this format.
+    #[must_use]
+    pub fn is_said_by(self, datacontenttype: &str) -> bool {
+        if self == Self::Json {
+            return sandbar_types::event::is_json(datacontenttype);
+        }
+        let essence = datacontenttype.split(';').next().unwrap_or_default().trim();
+        let mut types = self.media_types().iter();
+        types.any(|known| known.eq_ignore_ascii_case(essence))
     }
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -215,14 +236,77 @@ impl Definition {
                 write_canonical(&self.schema, &mut text);
                 normal.text = Some(text);
             }
-            Format::Avro | Format::Protobuf => {}
+            Format::Avro => {
+                let text = avro::parse(self)?.canonical();
+                let invalid = |error: serde_json::Error| InvalidSchema {
+                    pointer: "/schema".to_owned(),
+                    reason: error.to_string(),
+                };
+                normal.schema = serde_json::from_str(&text).map_err(invalid)?;
+                normal.text = Some(text);
+            }
+            Format::Protobuf => {
+                normal.schema = Value::String(protobuf::normal_form(self)?);
+                normal.text = None;
+            }
         }
         Ok(normal)
     }
 
     /// The normal form of a Protobuf schema; JSON and Avro are brought into order by themselves.
     fn normal(&self) -> Option<String> {
-        None
+        (self.format == Format::Protobuf)
+            .then(|| protobuf::normal_form(self).ok())
+            .flatten()
+    }
+
+    /// A `.proto` text in place of a `FileDescriptorProto` in base64, which is taken for one, too; what it
+    /// refers to has to be beside it.
+    ///
+    /// # Errors
+    /// When it is a descriptor that does not compile.
+    pub fn printed(self) -> Result<Self, InvalidSchema> {
+        match self.format {
+            Format::Protobuf => protobuf::printed(self),
+            Format::Json | Format::Avro => Ok(self),
+        }
+    }
+
+    /// An Avro schema with the types that it refers to in it; no other schema has this form.
+    #[must_use]
+    pub fn resolved_text(&self) -> Option<String> {
+        if self.format != Format::Avro || self.references.is_empty() {
+            return None;
+        }
+        avro::parse(self).ok().map(|schema| schema.canonical())
+    }
+
+    /// The `FileDescriptorProto` of a Protobuf schema in base64; no other schema has this form.
+    #[must_use]
+    pub fn serialized(&self) -> Option<String> {
+        match self.format {
+            Format::Protobuf => protobuf::serialized(self),
+            Format::Json | Format::Avro => None,
+        }
+    }
+
+    /// What the data looks like as JSON, as a JSON Schema in one document: of JSON the schema itself, of
+    /// Protobuf that of the first message.
+    ///
+    /// # Errors
+    /// When the schema cannot be read, or a Protobuf text has no message.
+    pub fn json_schema(&self) -> Result<Cow<'_, Value>, InvalidSchema> {
+        match self.format {
+            Format::Json => self.bundled(),
+            Format::Avro => Ok(Cow::Owned(avro::parse(self)?.json_schema())),
+            Format::Protobuf => match protobuf::parse(self)? {
+                Some(schema) => Ok(Cow::Owned(schema.json_schema())),
+                None => Err(InvalidSchema {
+                    pointer: "/schema".to_owned(),
+                    reason: "has no message".to_owned(),
+                }),
+            },
+        }
     }
 }
 

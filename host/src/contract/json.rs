@@ -62,16 +62,12 @@ impl Schema {
             });
         };
         if types.is_empty() {
-            let reason = "names no type, so no event could pass; leave it out to check all with the whole schema";
-            return Err(InvalidSchema {
-                pointer: "/types".into(),
-                reason: reason.into(),
-            });
+            return Err(super::no_types());
         }
         let mut parts = BTreeMap::new();
         for (name, reference) in types {
             let invalid = |reason: String| InvalidSchema {
-                pointer: format!("/types/{}", name.replace('~', "~0").replace('/', "~1")),
+                pointer: super::type_pointer(name),
                 reason,
             };
             let pointer = schema::pointer_of(reference).map_err(invalid)?;
@@ -153,25 +149,7 @@ impl Schema {
             .types
             .as_ref()
             .and_then(|types| types.get(event_type))
-            .ok_or_else(|| {
-                let known: Vec<&str> = types
-                    .clone()
-                    .take(5)
-                    .map(|(name, _)| name.as_str())
-                    .collect();
-                let more = types.count().saturating_sub(known.len());
-                let more = if more > 0 {
-                    format!(" and {more} more")
-                } else {
-                    String::new()
-                };
-                let reason = format!(
-                    "type {:?} is not in the contract; it has {}{more}",
-                    violation::shortened(event_type),
-                    known.join(", ")
-                );
-                Violations::from(Violation::new("/type", "/types", reason))
-            })?;
+            .ok_or_else(|| violation::unlisted(event_type, types.map(|(name, _)| name)))?;
         let compiled = part
             .validator
             .get_or_init(|| self.document.validator(&part.pointer));

@@ -153,7 +153,7 @@ fn check_text(name: &str, text: &str, root: &Value) -> Result<(), String> {
                 .build(&json!({"pattern": text}));
             if probe.is_err() {
                 return Err(format!(
-                    "the pattern {:?} cannot be run in linear time; do without look-around and back-references",
+                    "the pattern {:?} cannot be run in linear time, or takes too much memory; do without look-around, back-references and counts of counts",
                     shortened(text)
                 ));
             }

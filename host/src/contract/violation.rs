@@ -5,6 +5,8 @@ use std::fmt;
 use jsonschema::Validator;
 use serde_json::Value;
 
+use super::Format;
+
 /// So many violations are listed of one event.
 const MOST: usize = 20;
 /// The longest reason, in bytes.
@@ -28,6 +30,38 @@ impl Violation {
             schema_pointer: schema_pointer.to_owned(),
         }
     }
+}
+
+/// An event of a type that the contract does not have.
+pub(super) fn unlisted<'a>(
+    event_type: &str,
+    types: impl Iterator<Item = &'a String> + Clone,
+) -> Violations {
+    let known: Vec<&str> = types.clone().take(5).map(String::as_str).collect();
+    let more = match types.count().saturating_sub(known.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let reason = format!(
+        "type {:?} is not in the contract; it has {}{more}",
+        shortened(event_type),
+        known.join(", ")
+    );
+    Violation::new("/type", "/types", reason).into()
+}
+
+/// Whether an event says that its data is in the contract's format.
+pub(super) fn of_format(format: Format, datacontenttype: &str) -> Result<(), Violations> {
+    if format.is_said_by(datacontenttype) {
+        return Ok(());
+    }
+    let reason = format!(
+        "the contract is for {}, which events say as {}; the event says {:?}",
+        format.title(),
+        format.media_types().join(" or "),
+        shortened(datacontenttype)
+    );
+    Err(Violation::new("/datacontenttype", "", reason).into())
 }
 
 /// The violations of one event: at least one.

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     config::level,
-    document::{Answer, Outcome, SchemaRequest, Sent},
+    document::{Answer, Outcome, SchemaRequest, Sent, flag},
     error::RegistryError,
     subjects::name_of,
     versions,
@@ -24,10 +24,10 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(super) struct CompatibilityQuery {
     /// With the reasons.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     verbose: bool,
     /// Taken and not looked at: what schemas mean is compared, not how they are written.
-    #[serde(default, rename = "normalize")]
+    #[serde(default, rename = "normalize", deserialize_with = "flag")]
     _normalize: bool,
 }
 

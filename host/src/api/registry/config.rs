@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    document::{Answer, Outcome, Sent},
+    document::{Answer, Outcome, Sent, flag},
     error::RegistryError,
     subjects::name_of,
 };
@@ -94,7 +94,7 @@ impl ConfigUpdate {
 #[into_params(parameter_in = Query)]
 pub(super) struct ConfigQuery {
     /// What holds for all, where the subject has nothing of its own.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     pub default_to_global: bool,
 }
 

@@ -217,8 +217,8 @@ pub(super) enum Shown {
 
 fn text_of(bound: &BoundContract, shown: Shown) -> String {
     let resolved = match shown {
-        Shown::Resolved => bound.compiled().ok().and_then(Contract::resolved_text),
-        Shown::Serialized => bound.compiled().ok().and_then(Contract::serialized),
+        Shown::Resolved => bound.definition.resolved_text(),
+        Shown::Serialized => bound.definition.serialized(),
         Shown::Default | Shown::Whole => None,
     };
     resolved.unwrap_or_else(|| bound.definition.text().into_owned())
@@ -282,6 +282,12 @@ impl SubjectVersion {
             deleted,
         }
     }
+}
+
+/// A switch in a query: clients write `true` and `True`; all else is off.
+pub(super) fn flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(text.eq_ignore_ascii_case("true"))
 }
 
 /// A part of a list.

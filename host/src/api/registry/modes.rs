@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     config::ConfigQuery,
-    document::{Answer, Outcome, Sent},
+    document::{Answer, Outcome, Sent, flag},
     error::RegistryError,
     subjects::name_of,
 };
@@ -48,7 +48,7 @@ impl ModeDocument {
 #[into_params(parameter_in = Query)]
 pub(super) struct ModeQuery {
     /// IMPORT also where there are versions.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     force: bool,
 }
 

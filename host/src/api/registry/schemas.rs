@@ -10,7 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     MEDIA_TYPE,
-    document::{Answer, Outcome, Page, SchemaString, SchemaType, Shown, SubjectVersion, which},
+    document::{
+        Answer, Outcome, Page, SchemaString, SchemaType, Shown, SubjectVersion, flag, which,
+    },
     error::RegistryError,
     subjects::prefix_of,
 };
@@ -31,10 +33,10 @@ pub(super) fn text_answer(text: String) -> Response {
 #[into_params(parameter_in = Query)]
 pub(super) struct SchemasQuery {
     subject_prefix: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     deleted: bool,
     /// Of each subject the latest version alone.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     latest_only: bool,
     offset: Option<u32>,
     limit: Option<i64>,
@@ -91,7 +93,7 @@ pub(super) struct IdQuery {
     #[param(inline)]
     format: Shown,
     /// Also the highest id that there is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     fetch_max_id: bool,
 }
 
@@ -139,7 +141,7 @@ pub(super) async fn text_by_id(
 pub(super) struct HoldersQuery {
     /// This subject alone.
     subject: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     deleted: bool,
     offset: Option<u32>,
     limit: Option<i64>,

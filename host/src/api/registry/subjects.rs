@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
-    document::{Answer, Outcome, Page, SchemaRequest, Sent, Shown, SubjectVersion, which},
+    document::{Answer, Outcome, Page, SchemaRequest, Sent, Shown, SubjectVersion, flag, which},
     error::RegistryError,
 };
 use crate::{api::Shared, catalog::Which, hub::Hub};
@@ -17,10 +17,10 @@ use crate::{api::Shared, catalog::Which, hub::Hub};
 pub(super) struct SubjectsQuery {
     subject_prefix: Option<String>,
     /// Those that are deleted softly, too.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     deleted: bool,
     /// Those that are deleted softly, and no others.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     deleted_only: bool,
     offset: Option<u32>,
     limit: Option<i64>,
@@ -68,10 +68,10 @@ pub(super) fn name_of(hub: &Hub, subject: &str) -> Result<Name, RegistryError> {
 #[into_params(parameter_in = Query)]
 pub(super) struct LookUpQuery {
     /// By the normal form, where no version is the same to the letter.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     normalize: bool,
     /// Among those that are deleted softly, too.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     deleted: bool,
     /// How the schema is shown.
     #[serde(default)]
@@ -119,7 +119,7 @@ pub(super) async fn look_up(
 #[into_params(parameter_in = Query)]
 pub(super) struct DeleteQuery {
     /// For good; what is deleted so must be deleted softly before.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     pub permanent: bool,
 }
 

@@ -11,7 +11,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     document::{
-        Answer, Outcome, Page, SchemaRequest, SchemaString, Sent, Shown, SubjectVersion, which,
+        Answer, Outcome, Page, SchemaRequest, SchemaString, Sent, Shown, SubjectVersion, flag,
+        which,
     },
     error::RegistryError,
     schemas::text_answer,
@@ -27,9 +28,9 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(super) struct VersionsQuery {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     deleted: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     deleted_only: bool,
     offset: Option<u32>,
     limit: Option<i64>,
@@ -66,7 +67,7 @@ pub(super) async fn list(
 #[into_params(parameter_in = Query)]
 pub(super) struct RegisterQuery {
     /// Keep the normal form, and take a version that means the same for the same.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     normalize: bool,
 }
 
@@ -116,7 +117,7 @@ pub(super) async fn register(
 #[into_params(parameter_in = Query)]
 pub(super) struct VersionQuery {
     /// Also when it is deleted softly.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     deleted: bool,
     /// How the schema is shown: as it was registered, `resolved` (Avro) or `serialized` (Protobuf).
     #[serde(default)]

@@ -13,15 +13,20 @@ use crate::{
     catalog::{RouteDocument, SubscriptionDocument, TopicDocument},
     cli::{
         client::{Failure, read_json},
+        schema_file,
         slip::meant,
     },
-    contract::Definition,
+    contract::{Definition, Format},
 };
 
 /// What the file says.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
+    /// Without their references.
     pub contracts: BTreeMap<String, Definition>,
+    /// Of contracts: from the name that the schema uses to `name@version`, or `name` alone for the version
+    /// that the file brings.
+    pub contract_references: BTreeMap<String, BTreeMap<String, String>>,
     pub plugins: BTreeMap<String, PluginFile>,
     pub topics: BTreeMap<String, TopicDocument>,
     pub routes: BTreeMap<String, RouteDocument>,
@@ -60,8 +65,14 @@ struct Document {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ContractEntry {
-    /// A JSON Schema.
+    /// A schema: `.json`, `.avsc` or `.proto`.
     schema: PathBuf,
+    /// Default: what the file's ending says.
+    format: Option<Format>,
+    /// From the name that the schema uses to a contract: `name@version`, or `name` alone for the version that
+    /// the file brings.
+    #[serde(default)]
+    references: BTreeMap<String, String>,
     /// From event type to the part of the schema that holds for it: a file, or given here.
     types: Option<Types>,
     #[serde(default)]
@@ -115,15 +126,20 @@ pub(super) fn read(path: &Path) -> Result<Wanted, Failure> {
                 Some(types)
             }
         };
-        let schema = read_json(&folder.join(entry.schema))
-            .map_err(|failure| wanted.at("contracts", &name, failure))?;
+        let read = schema_file::read_schema(&folder.join(entry.schema), entry.format);
+        let definition = read.map_err(|failure| wanted.at("contracts", &name, failure))?;
+        let definition = definition
+            .read()
+            .map_err(|error| wanted.error("contracts", &name, &error.to_string()))?;
+        wanted
+            .contract_references
+            .insert(name.clone(), entry.references);
         wanted.contracts.insert(
             name,
             Definition {
-                schema,
                 types,
                 description: entry.description,
-                ..Definition::default()
+                ..definition
             },
         );
     }

@@ -9,14 +9,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{file::Wanted, references, version::Version};
+use super::{contracts, file::Wanted, references, version::Version};
 use crate::{
     catalog::{RouteDocument, SubscriptionDocument, TopicDocument},
     cli::{
         client::{Client, Failure, path},
         gate, plugin, table,
     },
-    contract::Definition,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +55,9 @@ pub(super) struct Plan {
 pub(super) fn make(client: &Client, wanted: &Wanted) -> Result<Plan, Failure> {
     let mut items = Vec::new();
     let mut versions = BTreeMap::new();
-    for (name, definition) in &wanted.contracts {
-        let (item, version) = contract(client, name, definition)?;
-        versions.insert(name.as_str(), version);
+    for name in contracts::order(wanted)? {
+        let (item, version) = contract(client, wanted, name, &versions)?;
+        versions.insert(name, version);
         items.push(item);
     }
     for name in wanted.plugins.keys() {
@@ -126,11 +125,18 @@ fn listed(client: &Client, name: &str) -> Result<Vec<Value>, Failure> {
 
 fn contract(
     client: &Client,
+    wanted: &Wanted,
     name: &str,
-    definition: &Definition,
+    versions: &BTreeMap<&str, Version>,
 ) -> Result<(Item, Version), Failure> {
     let listed = listed(client, name)?;
-    let version = Version::of(&listed, &definition.digest());
+    let (definition, pending) = contracts::definition(client, wanted, name, versions)?;
+    let known = match (pending, listed.is_empty()) {
+        // What it refers to is not there yet, so this is not there either.
+        (true, _) | (_, true) => None,
+        (false, false) => contracts::find(client, name, &definition)?,
+    };
+    let version = Version::of(&listed, known);
     let (act, changes) = match (version.present, listed.is_empty()) {
         (true, _) => (Act::Keep, Vec::new()),
         (false, true) => (Act::Make, Vec::new()),

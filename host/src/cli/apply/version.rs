@@ -11,20 +11,14 @@ pub(super) struct Version {
 }
 
 impl Version {
-    /// Finds the version with this digest among what the hub lists; else the one that comes next.
-    pub fn of(listed: &[Value], digest: &str) -> Self {
-        let numbers = || {
-            listed
-                .iter()
-                .filter_map(|version| version["version"].as_u64())
-        };
-        let same = listed
+    /// The version that the hub found with this content; else the one that comes next.
+    pub fn of(listed: &[Value], known: Option<u64>) -> Self {
+        let numbers = listed
             .iter()
-            .find(|version| version["digest"] == digest)
-            .and_then(|version| version["version"].as_u64());
+            .filter_map(|version| version["version"].as_u64());
         Self {
-            number: same.unwrap_or_else(|| numbers().max().unwrap_or(0) + 1),
-            present: same.is_some(),
+            number: known.unwrap_or_else(|| numbers.max().unwrap_or(0) + 1),
+            present: known.is_some(),
         }
     }
 }
