@@ -10,6 +10,7 @@ mod compatibility;
 mod contracts;
 mod dead_letters;
 mod gate;
+mod impact;
 mod jobs;
 mod local;
 mod logs;

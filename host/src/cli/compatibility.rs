@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Client, Outcome,
     client::{Failure, path, read_json},
+    impact,
     output::say,
     table,
 };
@@ -183,12 +184,24 @@ fn definition(file: &Path, schema: Value, types: Option<Value>) -> Result<Defini
 }
 
 /// `contract diff A B`: what changed, and what it means both ways.
-pub(super) fn show_diff(client: &Client, old: &str, new: &str, policy: Policy) -> Outcome {
+pub(super) fn show_diff(
+    client: &Client,
+    old: &str,
+    new: &str,
+    policy: Policy,
+    last: u32,
+) -> Outcome {
     let (before, after) = (named(client, old)?, named(client, new)?);
     let comparison = compare(&before, &after, Rule::Full.directions(), policy);
     let changes = diff(&before.schema, &after.schema);
     let mut answer = told(json!(old), &comparison);
     answer["changes"] = json!(changes);
+    if !Path::new(old).is_file() {
+        let touched = touched(client, old, &after, last)?;
+        for member in ["topics", "contracts"] {
+            answer[member] = touched[member].clone();
+        }
+    }
     client.print(&answer, |answer| {
         for change in &changes {
             match change {
@@ -207,8 +220,23 @@ pub(super) fn show_diff(client: &Client, old: &str, new: &str, policy: Policy) -
             say!("the schemas are the same");
         }
         show_comparison(answer);
+        for line in impact::lines(answer) {
+            say!("{line}");
+        }
     });
     outcome(answer["answer"].as_str())
+}
+
+/// What of a hub a definition would touch as the next version of a contract.
+fn touched(client: &Client, contract: &str, new: &Definition, last: u32) -> Result<Value, Failure> {
+    let (name, version) = super::contracts::version_of(client, contract)?;
+    let mut request = serde_json::to_value(new).map_err(Failure::local)?;
+    if let Some(members) = request.as_object_mut() {
+        members.remove("description");
+    }
+    request["version"] = json!(version);
+    request["events"] = json!(last);
+    client.post(&path(&["contracts", name, "compatibility"])?, &request)
 }
 
 /// A file, or NAME or NAME@VERSION of a hub.
@@ -250,29 +278,8 @@ fn show(answer: &Value) {
         );
         show_comparison(one);
     }
-    for topic in answer["topics"].as_array().into_iter().flatten() {
-        let events = &topic["events"];
-        say!(
-            "topic {} (bound to version {}): {} of the last {} events would be refused",
-            table::cell(&topic["topic"]),
-            topic["version"],
-            events["refused"],
-            events["checked"]
-        );
-        for route in topic["routes"].as_array().into_iter().flatten() {
-            say!("  written by route {}", table::cell(route));
-        }
-        for event in events["examples"].as_array().into_iter().flatten() {
-            let first = &event["violations"][0];
-            say!(
-                "  {}/{} {}: {} {}",
-                event["partition"],
-                event["offset"],
-                table::cell(&event["id"]),
-                table::cell(&first["pointer"]),
-                table::cell(&first["reason"])
-            );
-        }
+    for line in impact::lines(answer) {
+        say!("{line}");
     }
     say!("{}", table::cell(&answer["answer"]));
 }

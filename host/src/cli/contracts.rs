@@ -70,6 +70,9 @@ pub(super) enum ContractCommand {
         /// strict or lenient.
         #[arg(long, default_value = "strict", value_parser = compatibility::policy)]
         policy: Policy,
+        /// How many of the last events of each bound topic are held against NEW, where OLD is a hub's.
+        #[arg(long, default_value_t = 1000, value_name = "EVENTS")]
+        last: u32,
     },
 }
 
@@ -139,8 +142,13 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
                 );
             });
         }
-        ContractCommand::Diff { old, new, policy } => {
-            return compatibility::show_diff(client, old, new, *policy);
+        ContractCommand::Diff {
+            old,
+            new,
+            policy,
+            last,
+        } => {
+            return compatibility::show_diff(client, old, new, *policy, *last);
         }
         ContractCommand::List => {
             let answer = client.get("/v1/contracts")?;

@@ -6,7 +6,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{file::Wanted, references, version::Version};
@@ -36,6 +36,8 @@ pub(super) struct Item {
     pub changes: Vec<String>,
     /// What the activation gate says of it, where all that it names is there already.
     pub gate: Vec<Value>,
+    /// What the stored events of a topic say of the contract that it is to be bound to.
+    pub binding: Option<Value>,
     call: Call,
 }
 
@@ -57,6 +59,9 @@ pub(super) fn make(client: &Client, wanted: &Wanted) -> Result<Plan, Failure> {
     let mut items = Vec::new();
     let mut versions = BTreeMap::new();
     for (name, definition) in &wanted.contracts {
+        if let Some(members) = wanted.agreements.get(name) {
+            items.push(agreement(client, name, members)?);
+        }
         let (item, version) = contract(client, name, definition)?;
         versions.insert(name.as_str(), version);
         items.push(item);
@@ -70,6 +75,7 @@ pub(super) fn make(client: &Client, wanted: &Wanted) -> Result<Plan, Failure> {
         let mut item = topic(client, wanted, name, document, &versions)?;
         if let Some(contract) = item.rebinds() {
             item.gate = ask_of_writers(client, name, &contract)?;
+            item.binding = Some(ask_of_events(client, wanted, name, &contract, &versions)?);
             bound.insert(name.clone(), contract);
         }
         items.push(item);
@@ -117,6 +123,72 @@ fn ask_of_writers(client: &Client, topic: &str, contract: &str) -> Result<Vec<Va
     Ok(asked.collect())
 }
 
+/// What the stored events of a topic say of the contract that it is to be bound to, which may be new in the
+/// file.
+fn ask_of_events(
+    client: &Client,
+    wanted: &Wanted,
+    topic: &str,
+    contract: &str,
+    versions: &BTreeMap<&str, Version>,
+) -> Result<Value, Failure> {
+    let base = contract.split('@').next().unwrap_or(contract);
+    let new = versions
+        .get(base)
+        .filter(|version| !version.present && contract == format!("{base}@{}", version.number));
+    let request = match (new, wanted.contracts.get(base)) {
+        (Some(_), Some(definition)) => {
+            let mut request = serde_json::to_value(definition).map_err(Failure::local)?;
+            if let Some(members) = request.as_object_mut() {
+                members.remove("description");
+            }
+            request
+        }
+        _ => json!({"contract": contract}),
+    };
+    client.post(&path(&["topics", topic, "binding"])?, &request)
+}
+
+/// What the file says of a contract besides its versions, laid over what there is.
+fn agreement(client: &Client, name: &str, members: &Map<String, Value>) -> Result<Item, Failure> {
+    let path = path(&["contracts", name])?;
+    let found = client.find(&path)?;
+    let is_there = found.is_some();
+    let mut document = match found {
+        Some(Value::Object(found)) => found,
+        _ => Map::new(),
+    };
+    if document.get("inherited") == Some(&Value::Bool(true)) {
+        document.remove("compatibility");
+    }
+    document.retain(|member, _| !matches!(member.as_str(), "name" | "versions" | "inherited"));
+    let mut changes = Vec::new();
+    for (member, value) in members {
+        let before = document.insert(member.clone(), value.clone());
+        if before.as_ref() != Some(value) {
+            let before = before.unwrap_or(Value::Null);
+            changes.push(format!("{member}: {before} → {value}"));
+        }
+    }
+    let act = match (changes.is_empty(), is_there) {
+        (true, _) => Act::Keep,
+        (false, true) => Act::Change,
+        (false, false) => Act::Make,
+    };
+    Ok(Item {
+        kind: "agreement",
+        name: name.to_owned(),
+        act,
+        changes,
+        gate: Vec::new(),
+        binding: None,
+        call: Call::Put {
+            path,
+            document: Value::Object(document),
+        },
+    })
+}
+
 /// All versions of a contract; none where the hub does not know it.
 fn listed(client: &Client, name: &str) -> Result<Vec<Value>, Failure> {
     let found = client.find(&path(&["contracts", name, "versions"])?)?;
@@ -143,6 +215,7 @@ fn contract(
         act,
         changes,
         gate: Vec::new(),
+        binding: None,
         call: Call::Contract(document),
     };
     Ok((item, version))
@@ -173,6 +246,7 @@ fn plugin(client: &Client, wanted: &Wanted, name: &str) -> Result<Item, Failure>
         act,
         changes: Vec::new(),
         gate: Vec::new(),
+        binding: None,
         call: Call::Plugin(file.bytes.clone()),
     })
 }
@@ -220,6 +294,7 @@ fn topic(
         act,
         changes,
         gate: Vec::new(),
+        binding: None,
         call: Call::Put { path, document },
     })
 }
@@ -234,6 +309,7 @@ fn route(client: &Client, name: &str, document: &RouteDocument) -> Result<Item, 
         act,
         changes,
         gate: Vec::new(),
+        binding: None,
         call: Call::Put { path, document },
     })
 }
@@ -256,6 +332,7 @@ fn subscription(
         act,
         changes,
         gate: Vec::new(),
+        binding: None,
         call: Call::Put { path, document },
     })
 }
@@ -280,6 +357,7 @@ fn compare<T: Serialize + DeserializeOwned>(
         "made",
         "webhook",
         "activation",
+        "binding",
         "forced",
     ] {
         kept.remove(extra);
@@ -326,6 +404,12 @@ impl Item {
         let rebinds = self.act == Act::Change && self.changes.iter().any(other);
         let contract = document["contract"].as_str().filter(|_| rebinds)?;
         Some(contract.to_owned())
+    }
+
+    /// Whether stored events speak against the contract that the topic is to be bound to.
+    pub(super) fn breaks_events(&self) -> bool {
+        let binding = self.binding.as_ref();
+        binding.is_some_and(|binding| binding["refused"] == true)
     }
 
     /// Whether the activation gate refuses it.
