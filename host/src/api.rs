@@ -81,6 +81,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
             agreements::delete
         ))
         .routes(routes!(agreements::compatibility))
+        .routes(routes!(agreements::infer))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::versions))
         .routes(routes!(plugins::upload, plugins::get, plugins::delete))
@@ -102,6 +103,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
             subscriptions::get,
             subscriptions::delete
         ))
+        .routes(routes!(subscriptions::check))
         .routes(routes!(pull::events))
         .routes(routes!(pull::ack))
         .routes(routes!(subscriptions::reset, subscriptions::resets))
@@ -120,6 +122,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::cancel))
+        .routes(routes!(system::asyncapi))
         .routes(routes!(system::status))
         .routes(routes!(system::healthz))
         .routes(routes!(system::readyz))
@@ -128,14 +131,24 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .merge(registry::described())
 }
 
-/// The OpenAPI document as JSON, as served and as committed in `docs/openapi.json`.
+/// The OpenAPI document of all calls as JSON, as committed in `docs/openapi.json`. A running hub adds the
+/// events of its topics.
 #[must_use]
 pub fn openapi() -> String {
-    let (_, mut document) = described().split_for_parts();
-    idempotency::describe(&mut document);
-    let mut text = document.to_pretty_json().unwrap_or_default();
+    let mut text = document().to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
+}
+
+fn document() -> utoipa::openapi::OpenApi {
+    let (_, mut document) = described().split_for_parts();
+    idempotency::describe(&mut document);
+    document
+}
+
+/// See [`openapi`].
+fn openapi_value() -> serde_json::Value {
+    serde_json::to_value(document()).unwrap_or_default()
 }
 
 /// The whole API over a hub.

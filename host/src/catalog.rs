@@ -58,8 +58,8 @@ pub use resolved::{Resolved, ResolvedStep};
 pub use routes::{PlannedRoute, Route, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};
 pub use subscriptions::{
-    Disabled, OnFailure, SubscriptionDocument, SubscriptionRecord, SubscriptionRetry,
-    SubscriptionStart, check_partition,
+    Change, Disabled, OnFailure, PlannedSubscription, SubscriptionDocument, SubscriptionRecord,
+    SubscriptionRetry, SubscriptionStart, check_partition,
 };
 pub use topics::{PlannedTopic, Topic};
 

@@ -7,7 +7,9 @@
 mod bundle;
 mod compatibility;
 mod definition;
+pub mod infer;
 mod json;
+mod lazy;
 mod schema;
 mod violation;
 
@@ -17,6 +19,8 @@ pub use compatibility::{
     Comparison, Finding, Outcome, Policy, Rule, Undecided, Verdict, compare, flaw,
 };
 pub use definition::{ContractReference, Definition, Format};
+pub use infer::plain_name;
+pub use lazy::Lazy;
 pub(crate) use schema::pointer_of;
 pub use violation::{Violation, Violations};
 

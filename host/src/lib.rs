@@ -10,6 +10,7 @@ pub mod shadow;
 pub mod jobs;
 
 pub mod catalog;
+pub mod describe;
 pub mod idempotency;
 pub mod meta;
 

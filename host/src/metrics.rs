@@ -19,13 +19,19 @@ use prometheus_client::{
 };
 use sandbar_types::Name;
 
+mod jobs;
+mod quotas;
 mod subscriptions;
 mod webhooks;
 
+use jobs::JobMetrics;
+pub use jobs::JobReading;
+use quotas::QuotaMetrics;
+pub use quotas::QuotaReading;
 use subscriptions::SubscriptionMetrics;
 pub use subscriptions::{LaneReading, SubscriptionReading};
 use webhooks::WebhookMetrics;
-pub use webhooks::WebhookReading;
+pub use webhooks::{PushMeter, WebhookReading};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicLabel {
@@ -131,6 +137,8 @@ pub struct Metrics {
     gate_checks: Family<OutcomeLabel, Counter>,
     subscriptions: SubscriptionMetrics,
     webhooks: WebhookMetrics,
+    jobs: JobMetrics,
+    quotas: QuotaMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -171,6 +179,8 @@ impl Default for Metrics {
             gate_checks: Family::default(),
             subscriptions: SubscriptionMetrics::default(),
             webhooks: WebhookMetrics::default(),
+            jobs: JobMetrics::default(),
+            quotas: QuotaMetrics::default(),
         };
         metrics.register();
         metrics
@@ -293,6 +303,8 @@ impl Metrics {
         );
         self.subscriptions.register(registry);
         self.webhooks.register(registry);
+        self.jobs.register(registry);
+        self.quotas.register(registry);
     }
 
     /// Counts a publish that stored `events` events with `bytes` bytes of data.
@@ -332,9 +344,10 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a request to a webhook.
-    pub fn push_attempt(&self, subscription: &Name, outcome: &'static str, took: Duration) {
-        self.webhooks.attempt(subscription, outcome, took);
+    /// What counts the requests to the webhook of a subscription.
+    #[must_use]
+    pub fn push_meter(&self, subscription: &Name) -> PushMeter {
+        self.webhooks.meter(subscription)
     }
 
     pub fn refused(&self, topic: &Name, code: &str, events: usize) {
@@ -377,12 +390,16 @@ impl Metrics {
         routes: &[RouteReading],
         subscriptions: &[SubscriptionReading],
         webhooks: &[WebhookReading],
+        jobs: &[JobReading],
+        quotas: &[QuotaReading],
     ) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.subscriptions.read(subscriptions);
         self.read_partitions(partitions);
         self.read_routes(routes);
         self.webhooks.read(webhooks);
+        self.jobs.read(jobs);
+        self.quotas.read(quotas);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &registry);

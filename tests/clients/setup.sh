@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the conformance tests run with: the CloudEvents SDKs of npm and PyPI and a validator of
-# OpenAPI documents, all pinned; the test suite of JSON Schema; and the schemas that examples/github
-# applies, which a test does too. node_modules here and in examples/github, and .build/venv and
-# .build/json-schema-test-suite in the root of the repository.
+# Installs what the conformance tests run with: the CloudEvents SDKs of npm and PyPI and validators of
+# OpenAPI and AsyncAPI documents, all pinned; the test suite of JSON Schema; and the schemas that
+# examples/github applies, which a test does too. node_modules here and in examples/github, and .build/venv
+# and .build/json-schema-test-suite in the root of the repository.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -11,7 +11,7 @@ for tool in node npm python3; do
 done
 
 echo "clients: npm"
-npm ci --prefix tests/clients --silent --no-audit --no-fund
+npm ci --prefix tests/clients --ignore-scripts --silent --no-audit --no-fund
 npm ci --prefix examples/github --silent --no-audit --no-fund
 node examples/github/setup.mjs
 

@@ -7,6 +7,7 @@ mod contracts;
 mod filtered;
 mod idempotency;
 mod impact;
+mod infer;
 mod limits;
 mod publish;
 mod read;

@@ -274,8 +274,9 @@ async fn real_events_catch_what_no_contract_tells() {
     let report = hub.post("/v1/routes/r/gate", request).await.expect(200);
     assert_eq!(report["outcome"], "passed");
     let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("orders/0/2"), "{warnings}");
     assert!(
-        warnings.contains("orders/0/2 is rejected (there is a note); what runs now emits it"),
+        warnings.contains("is rejected (invalid-event: there is a note); what runs now emits it"),
         "{warnings}"
     );
 }
@@ -536,4 +537,98 @@ async fn a_candidate_beside_a_route_takes_over_only_where_it_holds() {
     assert_eq!(promoted["report"]["state"], "promoted");
     let route = hub.get("/v1/routes/r").await.expect(200);
     assert_eq!(route["forced"][0]["reason"], "known");
+}
+
+/// A route that makes invoices with a jq program.
+fn by_jq(program: &str) -> Value {
+    json!({"from": "orders", "to": ["invoices"], "steps": [
+        {"plugin": "jq@1.0.0", "config": {"program": program}}
+    ]})
+}
+
+#[tokio::test]
+async fn each_type_of_a_contract_has_its_inputs() {
+    let hub = Hub::start().await;
+    let schema = json!({"definitions": {
+        "order": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}, "additionalProperties": false},
+        "return": {"type": "object", "required": ["id", "reason"], "properties": {"id": {"type": "string"}, "reason": {"type": "string"}}},
+    }});
+    let types = json!({"shop.order": "#/definitions/order", "shop.return": "#/definitions/return"});
+    let contract = json!({"schema": schema, "types": types});
+    let _ = hub
+        .post("/v1/contracts/order/versions", contract)
+        .await
+        .expect(201);
+    hub.contract(INVOICE, invoice()).await;
+    hub.topic("orders", json!({"contract": ORDER})).await;
+    hub.topic("invoices", json!({"contract": INVOICE})).await;
+    let program = r#"{order: .id, total: (if has("reason") then .reason else 1 end)}"#;
+    let problem = assert_problem(&put(&hub, by_jq(program)).await, 409, "activation-refused");
+    let failure = failure(&problem);
+    assert_eq!(failure["input"]["type"], "shop.return", "{failure}");
+    assert_eq!(failure["input"]["data"], json!({"id": "", "reason": ""}));
+    let made = put(&hub, by_jq("{order: .id, total: 1}")).await.expect(201);
+    assert_eq!(made["activation"]["gate"]["outcome"], "passed");
+}
+
+#[tokio::test]
+async fn inputs_made_of_real_events_reach_what_a_schema_does_not_tell() {
+    let hub = hub().await;
+    // Only the shop's own orders are billed, and no made id is one.
+    let program = r#"if .id | startswith("shop-") then
+        {order: .id, total: (if has("discount") then .price - .discount else "as ordered" end)}
+        else empty end"#;
+    let made = put(&hub, by_jq(program)).await.expect(201);
+    assert_eq!(made["activation"]["gate"]["outcome"], "passed");
+    let report = hub.post("/v1/routes/r/gate", json!({})).await.expect(200);
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("no case came to an output"), "{report}");
+    hub.accepted(
+        "orders",
+        &[event(
+            "a",
+            json!({"id": "shop-1", "price": 9, "discount": 2}),
+        )],
+    )
+    .await;
+    let refused = hub.put("/v1/routes/other", by_jq(program)).await;
+    let problem = assert_problem(&refused, 409, "activation-refused");
+    let failure = failure(&problem);
+    assert_eq!(failure["case"]["kind"], "generated", "{failure}");
+    let data = &failure["input"]["data"];
+    assert!(
+        data["id"].as_str().unwrap().starts_with("shop-"),
+        "{failure}"
+    );
+    assert!(data.get("discount").is_none(), "{failure}");
+}
+
+#[tokio::test]
+async fn stored_events_that_could_not_come_again_are_left_out() {
+    let hub = Hub::start().await;
+    hub.contract(ORDER, order()).await;
+    hub.contract(INVOICE, invoice()).await;
+    hub.topic("orders", json!({})).await;
+    hub.topic("invoices", json!({"contract": INVOICE})).await;
+    hub.accepted(
+        "orders",
+        &[
+            event("a", json!({"id": 5})),
+            event("b", json!({"id": "b", "price": 1})),
+        ],
+    )
+    .await;
+    let _ = hub
+        .put("/v1/topics/orders", json!({"contract": ORDER}))
+        .await
+        .expect(200);
+    let made = put(&hub, by_jq("{order: .id, total: 1}")).await.expect(201);
+    let gate = &made["activation"]["gate"];
+    assert_eq!(
+        (&gate["outcome"], &gate["real"]),
+        (&json!("passed"), &json!(1)),
+        "{made}"
+    );
+    let report = hub.post("/v1/routes/r/gate", json!({})).await.expect(200);
+    assert_eq!(report["real"]["unfit"], 1, "{report}");
 }

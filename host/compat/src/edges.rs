@@ -25,7 +25,7 @@ const LONGEST_ARRAY: u64 = 200;
 const LONG_TEXT: u64 = 1_000;
 
 /// Texts on which programs that read them fall over.
-const TEXTS: &[&str] = &[
+pub(crate) const TEXTS: &[&str] = &[
     "",
     " ",
     "0",

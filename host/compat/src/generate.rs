@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    hash::{Hash, Hasher},
     rc::Rc,
 };
 
@@ -32,6 +33,8 @@ pub struct Generation {
     pub documents: usize,
     /// The work for each part, in steps of some microseconds.
     pub steps: u64,
+    /// The most bytes of all documents of a part, as JSON.
+    pub bytes: usize,
 }
 
 impl Default for Generation {
@@ -40,6 +43,7 @@ impl Default for Generation {
             seed: 1,
             documents: 200,
             steps: 200_000,
+            bytes: 4 << 20,
         }
     }
 }
@@ -77,7 +81,7 @@ pub(crate) fn generate(
         maker.sampler.space.budget.left = options.steps;
         let root = maker.sampler.space.node(Side::From, pointer);
         let seed = Picks::of(options.seed.wrapping_add(index as u64)).next();
-        maker.part(root, options.documents, Picks::of(seed))
+        maker.part(root, options, Picks::of(seed))
     });
     each.collect()
 }
@@ -99,7 +103,10 @@ struct Place {
 struct Pile {
     root: Lit,
     documents: Vec<Value>,
-    seen: HashSet<String>,
+    /// Hashes of their texts.
+    seen: HashSet<u64>,
+    /// Bytes that there is room for.
+    room: usize,
 }
 
 impl Pile {
@@ -108,17 +115,28 @@ impl Pile {
         let Some(document) = document else {
             return false;
         };
-        let fits = space.accepts(self.root, &document) == Some(true);
-        let new = fits && self.seen.insert(document.to_string());
+        if self.is_full() || space.accepts(self.root, &document) != Some(true) {
+            return false;
+        }
+        let text = document.to_string();
+        let mut hasher = std::hash::DefaultHasher::new();
+        text.hash(&mut hasher);
+        let new = self.seen.insert(hasher.finish());
         if new {
+            self.room = self.room.saturating_sub(text.len());
             self.documents.push(document);
         }
         new
     }
+
+    fn is_full(&self) -> bool {
+        self.room == 0
+    }
 }
 
 impl Maker<'_, '_> {
-    fn part(&mut self, root: NodeId, most: usize, mut picks: Picks) -> Vec<Value> {
+    fn part(&mut self, root: NodeId, options: &Generation, mut picks: Picks) -> Vec<Value> {
+        let most = options.documents;
         if self.sampler.space.endless(root).is_some() {
             return Vec::new();
         }
@@ -127,6 +145,7 @@ impl Maker<'_, '_> {
             root: Lit::yes(root),
             documents: Vec::new(),
             seen: HashSet::new(),
+            room: options.bytes,
         };
         self.ordinary(&all, most, &mut pile);
         if most >= FEW {
@@ -134,7 +153,7 @@ impl Maker<'_, '_> {
             self.singles(&all, singles, &mut picks, &mut pile);
         }
         let mut misses = 0;
-        while pile.documents.len() < most && misses < 20 && !self.is_out() {
+        while pile.documents.len() < most && !pile.is_full() && misses < 20 && !self.is_out() {
             let mut found = false;
             for _ in 0..TRIES {
                 let document = self.at_random(&all, &mut picks);
@@ -205,7 +224,7 @@ impl Maker<'_, '_> {
             values.reverse();
             open.push((index, values));
         }
-        while !open.is_empty() && pile.documents.len() < most && !self.is_out() {
+        while !open.is_empty() && pile.documents.len() < most && !pile.is_full() && !self.is_out() {
             open.retain_mut(|(index, values)| {
                 let Some(value) = values.pop() else {
                     return false;

@@ -1,27 +1,41 @@
-//! Makes a document smaller, step by step, while the schema takes it.
+//! Makes a document smaller, step by step, while the schema takes it; and makes others of it.
 //!
 //! Whether a smaller one still shows what it is to show, only the caller knows: it is handed candidates,
 //! and goes on with one of them.
 
+use std::sync::Arc;
+
 use jsonschema::Validator;
 use serde_json::{Map, Number, Value, json};
 
-use crate::Part;
+use crate::{Part, vary::vary};
 
-/// Smaller documents of one schema.
-pub struct Shrinker {
-    validator: Validator,
+/// Makes other documents of those of one schema.
+pub struct Changer {
+    validator: Arc<Validator>,
 }
 
 /// Places of a document that are looked at.
 const PLACES: usize = 600;
 
-impl Shrinker {
+impl Changer {
     /// `None` where the validator cannot run the schema.
     #[must_use]
     pub fn new(part: Part<'_>) -> Option<Self> {
-        let validator = part.document.validator(part.pointer).ok()?;
+        let validator = part.document.validator(part.pointer)?;
         Some(Self { validator })
+    }
+
+    /// Whether the schema takes a document.
+    pub(crate) fn takes(&self, document: &Value) -> bool {
+        self.validator.is_valid(document)
+    }
+
+    /// Documents like those given, each changed in a few places, that the schema takes: at most `count`,
+    /// by a seed. Members are left out, texts and numbers brought to edges, lists emptied and filled.
+    #[must_use]
+    pub fn vary(&self, documents: &[Value], seed: u64, count: usize) -> Vec<Value> {
+        vary(self, documents, seed, count)
     }
 
     /// Documents that the schema takes and that are smaller, at most `most`: those that leave out much
@@ -64,7 +78,7 @@ enum Change {
 
 /// A way into a document.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Name(String),
     Index(usize),
 }
@@ -101,7 +115,7 @@ pub(crate) fn cost(value: &Value) -> u64 {
 }
 
 /// All places, outer ones first.
-fn places(document: &Value) -> Vec<Vec<Step>> {
+pub(crate) fn places(document: &Value) -> Vec<Vec<Step>> {
     let mut all: Vec<Vec<Step>> = vec![Vec::new()];
     let mut next = 0;
     while let Some(path) = all.get(next).cloned() {
@@ -124,21 +138,21 @@ fn places(document: &Value) -> Vec<Vec<Step>> {
     all
 }
 
-fn at<'a>(document: &'a Value, path: &[Step]) -> Option<&'a Value> {
+pub(crate) fn at<'a>(document: &'a Value, path: &[Step]) -> Option<&'a Value> {
     path.iter().try_fold(document, |at, step| match step {
         Step::Name(name) => at.get(name),
         Step::Index(index) => at.get(index),
     })
 }
 
-fn at_mut<'a>(document: &'a mut Value, path: &[Step]) -> Option<&'a mut Value> {
+pub(crate) fn at_mut<'a>(document: &'a mut Value, path: &[Step]) -> Option<&'a mut Value> {
     path.iter().try_fold(document, |at, step| match step {
         Step::Name(name) => at.get_mut(name),
         Step::Index(index) => at.get_mut(index),
     })
 }
 
-fn remove(document: &mut Value, path: &[Step]) -> bool {
+pub(crate) fn remove(document: &mut Value, path: &[Step]) -> bool {
     let Some((last, parents)) = path.split_last() else {
         return false;
     };

@@ -1,5 +1,6 @@
 //! Compiling in a process of its own: what an upload makes the compiler do ends with that process.
-//! It has a limit of memory and of time, and gives way to whatever serves.
+//! It has a limit of memory and of time, and gives way to whatever serves: it has what nobody else wants, or,
+//! where that is nothing, a tenth of what others have.
 //!
 //! # Protocol
 //! The process is started with the options that the machine code depends on as arguments, takes the
@@ -17,20 +18,23 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::component::Component;
 
 use crate::{
     EngineOptions, Form, Refusal, artifact, checks,
     engine::{self, Stop},
+    footing::{self, Footing, KernelThread},
     inspect, page, wrap,
 };
 
 const COMPILED: u8 = 0;
 const REFUSED: u8 = 1;
 const COMPILED_WITH_CHECKS: u8 = 2;
-/// How far the process stands back behind the threads that serve.
-const NICENESS: i32 = 10;
+/// A process that stands behind all others is looked after once, after so long, and begins anew nearer
+/// to them where it had less than this part of a core.
+const LOOK_AFTER: Duration = Duration::from_secs(10);
+const STARVED_BELOW: u32 = 10;
 
 /// How plugins are compiled.
 #[derive(Clone, Debug)]
@@ -74,7 +78,8 @@ fn with_checks(bytes: &[u8]) -> Option<Vec<u8>> {
     page::expose(&wrap::core_module(&checked.bytes).ok()?)
 }
 
-/// The component of uploaded bytes, in a process of its own. Blocks for up to the compiler's time.
+/// The component of uploaded bytes, in a process of its own. Blocks for up to the compiler's time, once more
+/// where others leave it no core.
 pub(crate) fn translate_outside(
     engine: impl Fn(Stop) -> Result<wasmtime::Engine, Refusal>,
     compiler: &Compiler,
@@ -82,22 +87,22 @@ pub(crate) fn translate_outside(
     form: Form,
     bytes: &[u8],
 ) -> Result<(Stop, Component), Refusal> {
-    let started = Command::new(&compiler.program)
-        .args(&compiler.arguments)
-        .arg(compiler.memory_bytes.to_string())
-        .arg(options.max_memory_bytes.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let child = match started {
-        Ok(child) => child,
-        Err(error) => {
-            tracing::warn!(%error, "no process can be started for compiling; it is done in the hub, without limits");
-            return translate(engine, form, bytes);
+    let mut answer = None;
+    for footing in [Footing::Last, Footing::Behind] {
+        let child = match start(compiler, options, footing) {
+            Ok(child) => child,
+            Err(error) => {
+                tracing::warn!(%error, "no process can be started for compiling; it is done in the hub, without limits");
+                return translate(engine, form, bytes);
+            }
+        };
+        answer = ask(child, bytes, compiler, footing)?;
+        if answer.is_some() {
+            break;
         }
-    };
-    let answer = answer(child, bytes, compiler)?;
+        tracing::info!("compiling is given no core; it begins anew and gives way by less");
+    }
+    let answer = answer.unwrap_or_default();
     match answer.split_first() {
         Some((&tag @ (COMPILED | COMPILED_WITH_CHECKS), compiled)) => {
             let stop = match tag {
@@ -116,8 +121,26 @@ pub(crate) fn translate_outside(
     }
 }
 
-/// Hands the bytes over and waits for the answer.
-fn answer(mut child: Child, bytes: &[u8], compiler: &Compiler) -> Result<Vec<u8>, Refusal> {
+fn start(compiler: &Compiler, options: &EngineOptions, footing: Footing) -> std::io::Result<Child> {
+    Command::new(&compiler.program)
+        .args(&compiler.arguments)
+        .arg(compiler.memory_bytes.to_string())
+        .arg(options.max_memory_bytes.to_string())
+        .arg(u64::from(footing == Footing::Last).to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+}
+
+/// Hands the bytes over and waits for the answer. `None`: the process stands [`Footing::Last`] and is
+/// given no core.
+fn ask(
+    mut child: Child,
+    bytes: &[u8],
+    compiler: &Compiler,
+    footing: Footing,
+) -> Result<Option<Vec<u8>>, Refusal> {
     let (Some(mut input), Some(mut output), Some(mut errors)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -133,14 +156,26 @@ fn answer(mut child: Child, bytes: &[u8], compiler: &Compiler) -> Result<Vec<u8>
             let _ = errors.read_to_string(&mut said);
             let _ = sender.send(read.map(|_| (answer, said)));
         });
-        let answer = answered.recv_timeout(compiler.time);
+        let (first, rest) = match footing {
+            Footing::Last => (compiler.time.min(LOOK_AFTER), compiler.time),
+            Footing::Behind => (compiler.time, Duration::ZERO),
+        };
+        let mut answer = answered.recv_timeout(first);
+        let mut starved = false;
+        if answer.is_err() {
+            starved = footing == Footing::Last && starves(first, footing::core_time_of(&child));
+            if !starved {
+                answer = answered.recv_timeout(rest.saturating_sub(first));
+            }
+        }
         // Both pipes break with the process, so that the threads end.
         if answer.is_err() {
             let _ = child.kill();
         }
         let ended = child.wait();
         match (answer, ended) {
-            (Ok(Ok((answer, _))), Ok(status)) if status.success() => Ok(answer),
+            (Err(_), _) if starved => Ok(None),
+            (Ok(Ok((answer, _))), Ok(status)) if status.success() => Ok(Some(answer)),
             (Ok(Ok((_, said))), _) if said.contains("memory allocation") => {
                 Err(Refusal::Compiler(format!(
                     "compiling it takes more memory than {} bytes",
@@ -158,6 +193,11 @@ fn answer(mut child: Child, bytes: &[u8], compiler: &Compiler) -> Result<Vec<u8>
             (Ok(Err(error)), _) | (_, Err(error)) => Err(Refusal::Compiler(error.to_string())),
         }
     })
+}
+
+/// Whether a process that has run for so long had hardly anything of a core.
+fn starves(taken: Duration, had: Option<Duration>) -> bool {
+    had.is_some_and(|had| had < taken / STARVED_BELOW)
 }
 
 /// What the compiling process does. `arguments` are those behind [`Compiler::arguments`].
@@ -180,10 +220,16 @@ fn compile(arguments: &[String]) -> Result<(), String> {
         next.map_err(|error| error.to_string())
     };
     let memory_bytes = number()?;
+    let max_memory_bytes = number()?;
+    // Before there are other threads, which stand where this one does.
+    KernelThread::current().step_back(match number()? {
+        0 => Footing::Behind,
+        _ => Footing::Last,
+    });
     let options = EngineOptions {
         // It makes none, and what is set aside for them counts as its memory.
         max_instances: 1,
-        max_memory_bytes: usize::try_from(number()?).map_err(|error| error.to_string())?,
+        max_memory_bytes: usize::try_from(max_memory_bytes).map_err(|error| error.to_string())?,
         ..EngineOptions::default()
     };
     let mut bytes = Vec::new();
@@ -192,8 +238,6 @@ fn compile(arguments: &[String]) -> Result<(), String> {
         wasmtime::Engine::new(&engine::config(&options, stop))
             .map_err(|error| Refusal::Compiler(format!("{error:#}")))
     };
-    // It still works where it is not allowed to give way.
-    let _ = nice(NICENESS);
     let limit = Rlimit {
         current: Some(memory_bytes),
         maximum: Some(memory_bytes),
@@ -222,4 +266,17 @@ fn compile(arguments: &[String]) -> Result<(), String> {
         .and_then(|()| output.write_all(&body))
         .and_then(|()| output.flush())
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_a_tenth_of_a_core_does_not_starve() {
+        let seconds = Duration::from_secs;
+        assert!(starves(LOOK_AFTER, Some(Duration::ZERO)));
+        assert!(!starves(LOOK_AFTER, Some(seconds(1))));
+        assert!(!starves(LOOK_AFTER, None), "it cannot be told");
+    }
 }

@@ -160,20 +160,21 @@ impl Engine {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        self.run_as(&Standing::default(), job).await
+        self.run_as(&Standing::default(), usize::MAX, job).await
     }
 
     /// Runs a job of someone who has run others before: who kept a thread for long gives way to
-    /// those who did not.
+    /// those who did not. What is long depends on how many `events` it has.
     ///
     /// # Errors
     /// When the job panics or the engine is being dropped.
     pub async fn run_as<T: Send + 'static>(
         &self,
         standing: &Standing,
+        events: usize,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        self.0.workers.run(standing, job).await
+        self.0.workers.run(standing, events, job).await
     }
 }
 

@@ -13,10 +13,12 @@
 mod answer;
 mod artifact;
 mod attributes;
+mod call_time;
 mod checks;
 mod columns;
 mod compiler;
 mod engine;
+mod footing;
 mod grants;
 pub mod http;
 mod inspect;

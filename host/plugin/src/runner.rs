@@ -9,7 +9,8 @@
 //! least a sixteenth, so that a batch that is merely slow is settled in parts. A single event
 //! gets the whole deadline before it is given up, until the batch has taken [`PATIENCE`] deadlines;
 //! then a sixty-fourth has to do. One endless loop in a thousand events so costs about 3 deadlines,
-//! a thousand of them about 40, not 2000.
+//! a thousand of them about 40, not 2000. A thread that stands back behind all others may be given no
+//! core: there a call goes on for longer ([`crate::call_time`]).
 //!
 //! A plugin that calls out waits for others, and its requests cannot be taken back: it gets one
 //! event a call and the whole deadline for each. Whoever runs it gives it few events at a time.
@@ -21,12 +22,14 @@ use std::{
 
 use sandbar_types::{Batch, Name};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use wasmtime::{Store, Trap, WasmBacktrace, component::Func};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace, component::Func};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     Answer, Capability, Fault, FaultKind, Grants, InstantiateError, Level, Limits, LogLine, Plugin,
-    Usage, Verdict, World, columns,
+    Usage, Verdict, World,
+    call_time::CallTime,
+    columns,
     engine::Stop,
     page::{self, Page},
     records,
@@ -264,13 +267,14 @@ impl Runner {
         } else {
             Moment::START
         };
-        instance.store.data_mut().enter(moment, batch.len(), budget);
+        let time = CallTime::begin(budget);
+        instance.store.data_mut().enter(moment, batch.len(), time);
         let lift = LIFT_BASE + LIFT_PER_EVENT * batch.len();
         instance
             .store
             .set_hostcall_fuel(self.limits.output_bytes.saturating_add(lift));
         let (called, left) = {
-            let active = (self.plugin.engine().0.ticker).enter(instance.page, budget);
+            let active = (self.plugin.engine().0.ticker).enter(instance.page, time);
             instance.store.set_epoch_deadline(ticker::epochs(budget));
             let called = match self.plugin.world() {
                 World::ColumnTransformer => {
@@ -325,18 +329,27 @@ impl Runner {
     fn make(&mut self) -> Result<Instance, InstantiateError> {
         let engine = &self.plugin.engine().0;
         let stop = self.plugin.stop();
+        let time = CallTime::begin(self.limits.deadline);
         let mut store = Store::new(
             &engine.runtime(stop).wasmtime,
             State::new(
                 self.limits.memory_bytes,
                 self.grants.clone(),
-                self.limits.deadline,
+                time,
                 engine.workers.threads(),
             ),
         );
         store.limiter(|state| state);
         store.set_hostcall_fuel(LIFT_BASE + (1 << 20));
-        let _active = engine.ticker.enter(None, self.limits.deadline);
+        if stop == Stop::Epoch {
+            store.epoch_deadline_callback(|context| {
+                Ok(match context.data().time.more() {
+                    Some(more) => UpdateDeadline::Continue(ticker::epochs(more)),
+                    None => UpdateDeadline::Interrupt,
+                })
+            });
+        }
+        let _active = engine.ticker.enter(None, time);
         store.set_epoch_deadline(ticker::epochs(self.limits.deadline));
         self.made += 1;
         if stop == Stop::Page {
@@ -369,7 +382,9 @@ impl Runner {
             .get_func(&mut store, name)
             .ok_or_else(|| missing(name))?;
         store.set_epoch_deadline(ticker::epochs(self.limits.deadline));
-        let active = engine.ticker.enter(page, self.limits.deadline);
+        let time = CallTime::begin(self.limits.deadline);
+        store.data_mut().time = time;
+        let active = engine.ticker.enter(page, time);
         let configured = configure
             .typed::<(&str,), (Result<(), records::Problem>,)>(&store)
             .and_then(|configure| configure.call(&mut store, (&*self.config,)));

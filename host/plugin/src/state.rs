@@ -11,7 +11,7 @@ use wasmtime::{
     component::{ComponentType, Lift, Linker, WasmStr},
 };
 
-use crate::{Grants, Level, LogLine, http, lookup, workers::Threads};
+use crate::{Grants, Level, LogLine, call_time::CallTime, http, lookup, workers::Threads};
 
 /// Lines kept of one batch.
 const LINES: usize = 100;
@@ -44,6 +44,8 @@ pub(crate) struct State {
     /// When what the host does for the call must be over: the plugin is to have time left for its
     /// answer.
     pub(crate) until: Instant,
+    /// The time of the call.
+    pub(crate) time: CallTime,
     pub(crate) threads: Threads,
     moment: Moment,
     /// How many events are in the call; 0 while the plugin starts.
@@ -87,11 +89,11 @@ fn until(budget: Duration) -> Instant {
 }
 
 impl State {
-    /// Of an instance that has `budget` for starting.
+    /// Of an instance that has so much time for starting.
     pub(crate) fn new(
         memory_limit: usize,
         grants: Grants,
-        budget: Duration,
+        time: CallTime,
         threads: Threads,
     ) -> Self {
         Self {
@@ -104,7 +106,8 @@ impl State {
             lines_left_out: 0,
             unfinished: Default::default(),
             grants,
-            until: until(budget),
+            until: until(time.budget),
+            time,
             threads,
             moment: Moment::START,
             events: 0,
@@ -119,10 +122,11 @@ impl State {
     }
 
     /// Before a call: what its events say of time and randomness, and how many there are.
-    pub(crate) fn enter(&mut self, moment: Moment, events: usize, budget: Duration) {
+    pub(crate) fn enter(&mut self, moment: Moment, events: usize, time: CallTime) {
         self.moment = moment;
         self.events = events;
-        self.until = until(budget);
+        self.until = until(time.budget);
+        self.time = time;
     }
 
     /// Nanoseconds since the epoch.
@@ -196,16 +200,23 @@ impl State {
 
     fn finish_line(&mut self, error: bool) {
         let line = std::mem::take(&mut self.unfinished[usize::from(error)]);
+        if !self.has_room_for_a_line() {
+            return;
+        }
         let level = if error { Level::Error } else { Level::Info };
         let events = 0..self.events;
         self.keep_line(events, level, String::from_utf8_lossy(&line).into_owned());
     }
 
+    /// Counts the line as left out where there is none, so that a flood costs nothing but the calls.
+    fn has_room_for_a_line(&mut self) -> bool {
+        let room = self.logs.len() < LINES;
+        self.lines_left_out += u64::from(!room);
+        room
+    }
+
+    /// Where there is [room](Self::has_room_for_a_line).
     fn keep_line(&mut self, events: Range<usize>, level: Level, mut message: String) {
-        if self.logs.len() >= LINES {
-            self.lines_left_out += 1;
-            return;
-        }
         if message.len() > LINE_BYTES {
             message.truncate(message.floor_char_boundary(LINE_BYTES));
             message.push('…');
@@ -370,6 +381,9 @@ fn keep(
     level: WitLevel,
     message: &WasmStr,
 ) -> wasmtime::Result<()> {
+    if !store.data_mut().has_room_for_a_line() {
+        return Ok(());
+    }
     let message = message.to_str(&store)?.into_owned();
     let level = match level {
         WitLevel::Trace => Level::Trace,

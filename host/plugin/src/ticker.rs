@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::page::Page;
+use crate::{call_time::CallTime, page::Page};
 
 /// How exact deadlines are.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -31,6 +31,7 @@ struct Shared {
 
 struct Watched {
     page: Page,
+    time: CallTime,
     until: Instant,
     closed: bool,
 }
@@ -69,12 +70,13 @@ impl Ticker {
         })
     }
 
-    /// A call begins that has `budget`; `page` is its guest's, where it has checks.
-    pub(crate) fn enter(&self, page: Option<Page>, budget: Duration) -> Active<'_> {
+    /// A call begins that has so much time; `page` is its guest's, where it has checks.
+    pub(crate) fn enter(&self, page: Option<Page>, time: CallTime) -> Active<'_> {
         if let Some(page) = page {
             self.shared.watched().push(Watched {
                 page,
-                until: Instant::now() + budget,
+                time,
+                until: time.until(),
                 closed: false,
             });
         }
@@ -133,6 +135,10 @@ impl Shared {
         let now = Instant::now();
         for watched in self.watched().iter_mut() {
             if !watched.closed && watched.until <= now {
+                if let Some(more) = watched.time.more() {
+                    watched.until = now + more;
+                    continue;
+                }
                 match watched.page.close() {
                     Ok(()) => watched.closed = true,
                     // The next tick tries again.

@@ -5,11 +5,11 @@
 //! A thread cannot be taken from a guest, but the kernel shares cores among threads. So a job that
 //! keeps its thread for long steps back, and another thread takes its place:
 //!
-//! | a job that runs for | is | niceness | at work at a time |
+//! | a job that runs for | is | stands | at work at a time |
 //! |---|---|---|---|
-//! | less than [`SLOW`] | prompt | 0 | as many as threads were asked for |
-//! | less than [`STUCK`] | slow | [`SLOW_NICENESS`] | as many again |
-//! | longer | stuck | [`STUCK_NICENESS`] | up to [`MOST_SLOW_THREADS`] with the slow ones |
+//! | some ms, by the number of its events ([`slow_after`]) | prompt | with all others | as many as threads were asked for |
+//! | less than [`STUCK`] | slow | [`Footing::Behind`] | as many again |
+//! | longer | stuck | [`Footing::Last`] | up to [`MOST_SLOW_THREADS`] with the slow ones |
 //!
 //! Whose last job was slow or stuck ([`Standing`]) begins as that, so that it never keeps prompt ones waiting.
 //! A prompt plugin so hardly notices others that hang; one that is slow for good reason (a batch of
@@ -22,56 +22,37 @@ use std::{
     cell::Cell,
     collections::{BTreeMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
-use crate::Error;
+use crate::{
+    Error,
+    footing::{Footing, KernelThread},
+};
 
-mod niceness;
+mod standing;
 
-use niceness::KernelThread;
+pub use standing::Standing;
+use standing::{Clock, SLOW, STUCK, slow_after};
 
-type Job = Box<dyn FnOnce() + Send>;
+struct Job {
+    run: Box<dyn FnOnce() + Send>,
+    /// When it is to give way.
+    slow_after: Duration,
+}
 
 /// Room for the guest's stack ([`crate::engine`] caps it) and for the host below it.
 const STACK_BYTES: usize = 4 << 20;
-/// After so long a job gives way. Honest turns of a lane take a few milliseconds.
-const SLOW: Duration = Duration::from_millis(20);
-/// After so long a job gives way to slow ones, too.
-const STUCK: Duration = Duration::from_millis(500);
-const SLOW_NICENESS: i32 = 10;
-const STUCK_NICENESS: i32 = 19;
 /// No more slow jobs are begun while there are so many threads that are slow or stuck.
 const MOST_SLOW_THREADS: usize = 64;
 /// No thread takes another's place when there are so many of all kinds.
 const MOST_THREADS: usize = 256;
 /// How long the foreman waits before it tries again to start a thread.
 const AGAIN: Duration = Duration::from_millis(50);
-
-/// How long the jobs of one caller kept their threads of late. Who runs jobs again and again has one, and
-/// hands it in with each.
-#[derive(Clone, Debug, Default)]
-pub struct Standing(Arc<AtomicU64>);
-
-impl Standing {
-    fn longest(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
-    }
-
-    /// A long job is forgotten by halves, so that one prompt job between two that hang is no pardon.
-    fn ran_for(&self, time: Duration) {
-        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let before = self.0.load(Ordering::Relaxed);
-        self.0.store(time.max(before / 2), Ordering::Relaxed);
-    }
-}
 
 pub(crate) struct Workers {
     queue: Arc<Queue>,
@@ -117,6 +98,8 @@ struct Thread {
     kernel: KernelThread,
     /// Of its job; `None` between jobs.
     began: Option<Instant>,
+    /// When its job is to give way.
+    slow_after: Duration,
     /// It waits for something outside, since then.
     blocked: Option<Instant>,
     /// How long the job waited for things outside before.
@@ -129,6 +112,7 @@ impl Thread {
             pace,
             kernel: KernelThread::default(),
             began: None,
+            slow_after: SLOW,
             blocked: None,
             blocked_for: Duration::ZERO,
         }
@@ -158,9 +142,10 @@ impl State {
         threads.filter(|thread| thread.pace != Pace::Prompt).count()
     }
 
-    fn begin(&mut self, number: u64) {
+    fn begin(&mut self, number: u64, job: &Job) {
         if let Some(thread) = self.threads.get_mut(&number) {
             thread.began = Some(Instant::now());
+            thread.slow_after = job.slow_after;
             thread.blocked_for = Duration::ZERO;
         }
     }
@@ -173,16 +158,16 @@ impl State {
                 continue;
             }
             let ran_for = thread.ran_for(now);
-            if thread.pace == Pace::Prompt && ran_for >= SLOW {
+            if thread.pace == Pace::Prompt && ran_for >= thread.slow_after {
                 thread.pace = Pace::Slow;
-                thread.kernel.step_back(SLOW_NICENESS);
+                thread.kernel.step_back(Footing::Behind);
             }
             if thread.pace == Pace::Slow && ran_for >= STUCK {
                 thread.pace = Pace::Stuck;
-                thread.kernel.step_back(STUCK_NICENESS);
+                thread.kernel.step_back(Footing::Last);
             }
             let due = match thread.pace {
-                Pace::Prompt => SLOW,
+                Pace::Prompt => thread.slow_after,
                 Pace::Slow => STUCK,
                 Pace::Stuck => continue,
             };
@@ -258,8 +243,8 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         };
-        if job.is_some() {
-            state.begin(number);
+        if let Some(job) = &job {
+            state.begin(number, job);
         } else {
             state.threads.remove(&number);
             if !state.prompt.is_empty() {
@@ -306,21 +291,14 @@ impl Queue {
         SELF.set(Some((self, number)));
         let kernel = KernelThread::current();
         if pace == Pace::Slow {
-            kernel.step_back(SLOW_NICENESS);
+            kernel.step_back(Footing::Behind);
         }
         if let Some(thread) = self.state().threads.get_mut(&number) {
             thread.kernel = kernel;
         }
         while let Some(job) = self.next(number) {
-            job();
+            (job.run)();
         }
-    }
-
-    /// How long the job of this thread has run.
-    fn ran_for(&self) -> Duration {
-        let state = self.state();
-        let thread = (self.own_number()).and_then(|number| state.threads.get(&number));
-        thread.map_or(Duration::ZERO, |thread| thread.ran_for(Instant::now()))
     }
 
     /// Sets the job of this thread back as far as possible, before it begins.
@@ -330,7 +308,7 @@ impl Queue {
             && let Some(thread) = state.threads.get_mut(&number)
         {
             thread.pace = Pace::Stuck;
-            thread.kernel.step_back(STUCK_NICENESS);
+            thread.kernel.step_back(Footing::Last);
         }
         if !state.slow.is_empty() {
             self.call_foreman(&mut state);
@@ -437,22 +415,25 @@ impl Workers {
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         standing: &Standing,
+        events: usize,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        let (queue, ran) = (Arc::clone(&self.queue), standing.clone());
-        let before = standing.longest();
-        let job: Job = Box::new(move || {
+        let (queue, standing) = (Arc::clone(&self.queue), standing.clone());
+        let (before, slow_after) = (standing.longest(), slow_after(events));
+        let run = Box::new(move || {
             if !answer.is_closed() {
                 if before >= STUCK {
                     queue.begin_stuck();
                 }
+                let clock = Clock::start();
                 let done = catch_unwind(AssertUnwindSafe(job));
-                ran.ran_for(queue.ran_for());
+                standing.ran_for(clock.time(), slow_after);
                 // Nobody listening any more is fine.
                 let _ = answer.send(done);
             }
         });
+        let job = Job { run, slow_after };
         {
             let mut state = self.queue.state();
             if state.stopping {

@@ -13,14 +13,14 @@ use utoipa::ToSchema;
 use super::{
     Shared,
     contracts::{ContractVersion, version_of},
-    extract::Json,
+    extract::{Json, JsonOrNothing},
     refusal::ProblemDocument,
     topics::status,
 };
 use crate::{
     catalog::ContractDocument,
-    contract::{ContractReference, Definition, Format, Policy, Rule},
-    hub::{ContractImpact, ImpactQuestion},
+    contract::{ContractReference, Definition, Format, Policy, Rule, infer::Draft},
+    hub::{ContractImpact, ImpactQuestion, InferRequest},
     problem::Problem,
 };
 
@@ -167,4 +167,25 @@ pub(super) async fn compatibility(
         hub.contract_impact(&name, &definition, &question)
     });
     impact.await.map(Answer)
+}
+
+/// Drafts a contract from the events of a topic: a JSON Schema that takes each of them whose data is
+/// JSON, with the evidence counted beside it. Nothing is registered.
+#[utoipa::path(post, path = "/v1/topics/{topic}/infer", tag = "contracts", operation_id = "infer_contract",
+    params(("topic" = String, Path)),
+    request_body(description = "Nothing is the same as an empty object", content = Option<InferRequest>),
+    responses(
+        (status = 200, description = "Register it with its schema and its types, edited or as it is", body = Draft),
+        (status = 404, description = "unknown-topic", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 410, description = "offset-trimmed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 416, description = "offset-past-tail", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "nothing-to-infer, invalid-document", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn infer(
+    State(hub): Shared,
+    Path(topic): Path<String>,
+    JsonOrNothing(request): JsonOrNothing<InferRequest>,
+) -> Result<Answer<Draft>, Problem> {
+    let draft = hub.blocking(move |hub| hub.infer_contract(&topic, &request));
+    draft.await.map(Answer)
 }

@@ -136,7 +136,7 @@ fn measure(options: &Options, folder: &Path) -> Result<Vec<Measured>, String> {
             let time = Duration::from_secs(options.seconds);
             let alone = runtime.block_on(load.quiet(time))?;
             let beside = runtime.block_on(load.beside(harm, time))?;
-            settle(&hub);
+            hub.comes_to_rest(Duration::from_millis(500), 0.03)?;
             let found = &mut measured[place];
             let p99 = |histogram: &Histogram<u64>| histogram.value_at_quantile(0.99) as f64;
             found.ratios.push(p99(&beside) / p99(&alone));
@@ -180,17 +180,6 @@ async fn prepare(
         }
     }
     Ok(())
-}
-
-/// Waits until the hub has nothing to do.
-fn settle(hub: &Hub) {
-    loop {
-        let before = hub.cpu_seconds();
-        std::thread::sleep(Duration::from_millis(500));
-        if hub.cpu_seconds() - before < 0.03 {
-            return;
-        }
-    }
 }
 
 struct Load {

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 /// A running hub.
@@ -68,6 +69,28 @@ impl Hub {
             .filter_map(|field| field.parse::<f64>().ok())
             .sum::<f64>()
             / TICKS_PER_SECOND
+    }
+
+    /// Waits until it has used less than `most` seconds of CPU within `time`.
+    pub fn comes_to_rest(&self, time: Duration, most: f64) -> Result<(), String> {
+        /// A hub at work for longer than this without being asked for anything is not well.
+        const PATIENCE: Duration = Duration::from_secs(120);
+        const LOOK_EVERY: Duration = Duration::from_millis(50);
+        let started = Instant::now();
+        let (mut since, mut before) = (started, self.cpu_seconds());
+        while since.elapsed() < time {
+            if started.elapsed() > PATIENCE {
+                let patience = PATIENCE.as_secs();
+                return Err(format!("the hub has not come to rest within {patience} s"));
+            }
+            std::thread::sleep(LOOK_EVERY);
+            let now = self.cpu_seconds();
+            // Half a tick of the kernel's counter is no difference.
+            if now - before >= most - 0.005 {
+                (since, before) = (Instant::now(), now);
+            }
+        }
+        Ok(())
     }
 
     /// The largest resident memory so far, in bytes.

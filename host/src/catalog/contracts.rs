@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock,
-    contract::{Contract, Definition, InvalidSchema, flaw},
+    contract::{Contract, Definition, InvalidSchema, Lazy, flaw},
     problem::{Code, Place, Problem},
 };
 
@@ -71,7 +71,8 @@ pub struct BoundContract {
     pub accepted_unknown: bool,
     /// With what it refers to.
     pub definition: Arc<Definition>,
-    pub contract: Contract,
+    /// Compiled when it is first asked for, which binding a topic does.
+    pub contract: Lazy,
     /// How many versions refer to each other in a row, this one counted.
     depth: u32,
 }
@@ -81,6 +82,18 @@ impl BoundContract {
     #[must_use]
     pub fn reference(&self) -> String {
         format!("{}@{}", self.name, self.version)
+    }
+
+    /// The contract, compiled now if it was not yet.
+    ///
+    /// # Errors
+    /// `invalid-schema`: it could be used by the version of the hub that registered it.
+    pub fn compiled(&self) -> Result<&Contract, Problem> {
+        self.contract.get().map_err(|invalid| {
+            let mut problem = invalid_schema(invalid.clone());
+            problem.detail = format!("contract {}: {}", self.reference(), problem.detail);
+            problem
+        })
     }
 
     /// As meta keeps it while it is present.
@@ -186,7 +199,7 @@ impl Catalog {
             definition,
             None,
         );
-        self.keep(Arc::new(bound.map_err(failed)?), withdrawn);
+        self.keep(Arc::new(bound), withdrawn);
         Ok(())
     }
 
@@ -385,7 +398,7 @@ impl Catalog {
             withdrawn: false,
             definition: definition.clone(),
         };
-        let bound = bind(&self.state(), name, next, record.clone(), definition, id)?;
+        let bound = bind(&self.state(), name, next, record.clone(), definition, id);
         let contracts = &self.tables.contracts;
         let mut changes = vec![
             contracts
@@ -634,24 +647,25 @@ fn bind(
     record: Record,
     definition: Definition,
     id: Option<u32>,
-) -> Result<BoundContract, Problem> {
+) -> BoundContract {
+    let definition = Arc::new(definition);
     let digest = record.digest.unwrap_or_else(|| definition.digest());
     let ids = &state.schema_ids;
     let beneath = (definition.references.iter())
         .filter_map(|reference| state.find_in(Which::Both, &reference.target()).ok())
         .map(|target| target.depth)
         .max();
-    Ok(BoundContract {
+    BoundContract {
         name,
         version,
         id: id.or_else(|| ids.of(&digest)).unwrap_or_else(|| ids.next()),
         digest,
         created: record.created,
         accepted_unknown: record.accepted_unknown,
-        contract: compile(&definition)?,
-        definition: Arc::new(definition),
+        contract: Lazy::new(definition.clone()),
+        definition,
         depth: beneath.unwrap_or(0) + 1,
-    })
+    }
 }
 
 pub(super) fn find(state: &State, reference: &str) -> Result<Arc<BoundContract>, Problem> {

@@ -157,8 +157,11 @@ impl Catalog {
             let contract = match &record.document.contract {
                 None => None,
                 Some(reference) => {
+                    let failed = |problem: Problem| format!("topic {name}: {problem}");
                     let found = super::contracts::find(&self.state(), reference);
-                    Some(found.map_err(|problem| format!("topic {name}: {problem}"))?)
+                    let found = found.map_err(failed)?;
+                    found.compiled().map_err(failed)?;
+                    Some(found)
                 }
             };
             let settings = Settings {
@@ -236,6 +239,7 @@ impl Catalog {
                     .help(Code::UnknownContract.advice())
                 })?;
                 document.contract = Some(found.reference());
+                found.compiled()?;
                 Some(found)
             }
         };

@@ -11,6 +11,7 @@ use super::{
     Client, Outcome,
     client::{Failure, path, read_json},
     compatibility::{self, AgainstArgs},
+    infer,
     output::say,
     table,
 };
@@ -63,6 +64,10 @@ pub(super) enum ContractCommand {
         #[command(flatten)]
         against: AgainstArgs,
     },
+    /// Draft a schema from the events of a topic: every one of them fits it, and the evidence is shown.
+    ///
+    /// Nothing is registered: edit the draft, then `contract push` it.
+    Infer(infer::InferArgs),
     /// What changed between two versions, and what it means both ways: files, NAME or NAME@VERSION.
     Diff {
         old: String,
@@ -150,6 +155,7 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
         } => {
             return compatibility::show_diff(client, old, new, *policy, *last);
         }
+        ContractCommand::Infer(args) => return infer::run(client, args),
         ContractCommand::List => {
             let answer = client.get("/v1/contracts")?;
             client.print(&answer, |answer| {

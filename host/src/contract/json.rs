@@ -123,14 +123,16 @@ impl Schema {
             );
             return Err(Violation::new("/datacontenttype", "", reason).into());
         }
-        let value = serde_json::from_slice(data).map_err(|error| {
-            let reason = if data.is_empty() {
-                "the event has no data; the contract needs JSON".to_owned()
-            } else {
-                format!("the data is not JSON: {error}")
-            };
-            Violations::from(Violation::new("/data", "", reason))
-        })?;
+        let invalid = |reason: String| Violations::from(Violation::new("/data", "", reason));
+        if data.is_empty() {
+            let reason = "the event has no data; the contract needs JSON";
+            return Err(invalid(reason.to_owned()));
+        }
+        // Whether it is UTF-8 is asked once of the whole, not of each text in it.
+        let text = std::str::from_utf8(data)
+            .map_err(|error| invalid(format!("the data is not JSON: it is not UTF-8: {error}")))?;
+        let value = serde_json::from_str(text)
+            .map_err(|error| invalid(format!("the data is not JSON: {error}")))?;
         verdict(validator, &value)
     }
 

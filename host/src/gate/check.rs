@@ -33,19 +33,24 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Warnings of single events.
 const MOST_WARNINGS: usize = 10;
 
+/// The contract of each target of a route.
+pub type TargetContracts = Vec<Option<Arc<BoundContract>>>;
+
 /// What is asked of one route.
 #[derive(Debug)]
 pub struct Question {
     /// As it would run.
     pub route: Arc<Resolved>,
-    /// The contract of each target, as it would be bound.
-    pub targets: Vec<Option<Arc<BoundContract>>>,
+    /// As they would be bound.
+    pub targets: TargetContracts,
     /// The contract of the source, and what was made from it.
     pub source: Option<(Arc<BoundContract>, Arc<Made>)>,
     /// What runs now, with the contracts of its targets.
-    pub before: Option<(Arc<Resolved>, Vec<Option<Arc<BoundContract>>>)>,
+    pub before: Option<(Arc<Resolved>, TargetContracts)>,
     /// The last events of the source.
     pub real: Vec<Real>,
+    /// How many inputs are made of those.
+    pub like: usize,
     /// The largest event that the source takes, in bytes.
     pub most_bytes: usize,
     pub seed: u64,
@@ -66,6 +71,7 @@ pub fn check(question: &Question, stopping: &dyn Fn() -> bool) -> Result<GateRep
         stopping,
         began: Instant::now(),
         out_of_time: false,
+        fitting: fitting(question),
         found: Vec::new(),
         warnings: Vec::new(),
     };
@@ -77,6 +83,13 @@ pub fn check(question: &Question, stopping: &dyn Fn() -> bool) -> Result<GateRep
             generated.left + real.left,
             LONGEST.as_secs()
         ));
+    }
+    let emitted = generated.emitted + real.emitted;
+    if emitted == 0 && checking.found.is_empty() && generated.checked + real.checked > 0 {
+        checking.warnings.push(
+            "no case came to an output: nothing was held against the contracts of the targets"
+                .to_owned(),
+        );
     }
     let failures: Vec<GateFailure> = checking.failures();
     Ok(GateReport {
@@ -95,6 +108,19 @@ pub fn check(question: &Question, stopping: &dyn Fn() -> bool) -> Result<GateRep
     })
 }
 
+/// The stored events that the contract of the source takes; all where it has none.
+fn fitting(question: &Question) -> Vec<&Real> {
+    let fits = |one: &&Real| {
+        question.source.as_ref().is_none_or(|(bound, _)| {
+            let event = &one.event;
+            let checked =
+                (bound.contract).check(&event.r#type, &event.datacontenttype, &event.data);
+            checked.is_ok()
+        })
+    };
+    question.real.iter().filter(fits).collect()
+}
+
 /// A case that failed.
 struct Found {
     case: GateCase,
@@ -108,6 +134,8 @@ struct Checking<'a> {
     stopping: &'a dyn Fn() -> bool,
     began: Instant,
     out_of_time: bool,
+    /// The stored events that the contract of the source takes.
+    fitting: Vec<&'a Real>,
     /// The first of each kind.
     found: Vec<Found>,
     warnings: Vec<String>,
@@ -126,9 +154,11 @@ impl Checking<'_> {
             }
             let size = calls.next().unwrap_or(CASES_PER_CALL);
             let part: Vec<&Event> = events[said.len()..].iter().take(size).collect();
+            // A case by itself had its whole deadline.
             let mut slow = false;
+            let alone = part.len() == 1;
             for (judgement, event) in self.judge.ask(&part).into_iter().zip(&part) {
-                let judgement = self.confirmed(judgement, event, slow);
+                let judgement = self.confirmed(judgement, event, slow || alone);
                 if let Judgement::Failed(failed) = &judgement {
                     slow |= failed.cause == Cause::Deadline;
                     let kind = failed.signature();
@@ -172,13 +202,23 @@ impl Checking<'_> {
         let Some((bound, made)) = &question.source else {
             return Tally::default();
         };
-        let events = made.events(bound, question.seed, &question.real, question.most_bytes);
+        let most_bytes = question.most_bytes;
+        let mut events = made.events(bound, question.seed, &question.real, most_bytes);
         if events.is_empty() {
+            let why = made.flaw().map(|why| format!(": {why}"));
             self.warnings.push(format!(
-                "no input could be made from contract {}; only real events were checked",
-                bound.reference()
+                "no input could be made from contract {}{}",
+                bound.reference(),
+                why.unwrap_or_default()
             ));
         }
+        events.extend(made.like(
+            bound,
+            question.seed,
+            &self.fitting,
+            question.like,
+            most_bytes,
+        ));
         let said = self.run(&events);
         let tally = count(&said, events.len());
         for (number, (judgement, event)) in said.iter().zip(&events).enumerate() {
@@ -191,15 +231,7 @@ impl Checking<'_> {
 
     fn real(&mut self) -> Tally {
         let question = self.question;
-        let fits = |one: &&Real| {
-            question.source.as_ref().is_none_or(|(bound, _)| {
-                let event = &one.event;
-                let checked =
-                    (bound.contract).check(&event.r#type, &event.datacontenttype, &event.data);
-                checked.is_ok()
-            })
-        };
-        let fitting: Vec<&Real> = question.real.iter().filter(fits).collect();
+        let fitting = self.fitting.clone();
         let events: Vec<Event> = fitting.iter().map(|one| one.event.clone()).collect();
         let said = self.run(&events);
         let mut tally = count(&said, events.len());
@@ -302,9 +334,11 @@ impl Checking<'_> {
     /// The smallest input within the contract of the source that fails in the same way.
     fn smallest(&mut self, event: Event, failed: Failed) -> (Event, Failed) {
         let mut best = (event, failed);
-        let made = self.question.source.as_ref().map(|(_, made)| made.clone());
-        let shrinker = made.and_then(|made| made.shrinker(&best.0.r#type));
-        let (Some(shrinker), Some(mut data)) = (shrinker, inputs::decode(&best.0)) else {
+        let Some((bound, made)) = &self.question.source else {
+            return best;
+        };
+        let changer = made.changer(&best.0.r#type);
+        let (Some(changer), Some(mut data)) = (changer, inputs::decode(bound, &best.0)) else {
             return best;
         };
         let kind = best.1.signature();
@@ -317,7 +351,7 @@ impl Checking<'_> {
         let each = if slow { 1 } else { SMALLER_PER_CALL };
         let began = Instant::now();
         'rounds: while left > 0 && began.elapsed() < LONGEST && !(self.stopping)() {
-            let candidates = shrinker.candidates(&data, left.min(MOST_SMALLER / 8));
+            let candidates = changer.candidates(&data, left.min(MOST_SMALLER / 8));
             for part in candidates.chunks(each) {
                 if left == 0 || began.elapsed() > LONGEST {
                     return best;
@@ -325,7 +359,7 @@ impl Checking<'_> {
                 left = left.saturating_sub(part.len());
                 let encoded: Vec<(Event, &serde_json::Value)> = (part.iter())
                     .filter_map(|data| {
-                        let (datacontenttype, bytes) = inputs::encode(data)?;
+                        let (datacontenttype, bytes) = inputs::encode(bound, data)?;
                         let mut event = best.0.clone();
                         event.datacontenttype = datacontenttype;
                         event.data = bytes;

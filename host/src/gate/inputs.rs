@@ -1,13 +1,14 @@
-//! Inputs for the gate: events whose data is made from a contract, and stored events.
+//! Inputs for the gate: events whose data is made from a contract, stored events, and events that are made of
+//! those.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use bytes::Bytes;
-use sandbar_compat::{Document, Generation, Part, Shrinker, generate};
+use sandbar_compat::{Changer, Document, Generation, Part, generate};
 use sandbar_types::{Event, Offset};
 use serde_json::Value;
 
-use crate::catalog::BoundContract;
+use crate::{catalog::BoundContract, contract::Format};
 
 /// Documents of each event type, however many types there are.
 const LEAST_OF_A_TYPE: usize = 3;
@@ -15,6 +16,11 @@ const LEAST_OF_A_TYPE: usize = 3;
 const STEPS: u64 = 100_000;
 /// Types of real events that data is given where the contract names none.
 const MOST_TYPES: usize = 8;
+/// Bytes of all documents of a contract, and for each type at least.
+const BYTES: usize = 16 << 20;
+const LEAST_BYTES_OF_A_TYPE: usize = 128 << 10;
+/// Stored events of a type that others are made of.
+const MOST_OF_A_TYPE: usize = 10;
 /// The type of events where nothing names one.
 const ANY_TYPE: &str = "generated";
 
@@ -28,7 +34,8 @@ pub struct Real {
 
 /// Data made from a contract, small documents of each type first.
 pub struct Made {
-    document: Document,
+    /// The schema; or why nothing is made of it.
+    document: Result<Document, String>,
     parts: Vec<MadePart>,
 }
 
@@ -37,30 +44,37 @@ struct MadePart {
     r#type: Option<String>,
     /// A JSON Pointer into the schema.
     pointer: String,
-    documents: Vec<Value>,
+    /// As events carry it.
+    data: Vec<(String, Bytes)>,
 }
 
 impl fmt::Debug for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let each = self.parts.iter();
-        let counts = each.map(|part| (&part.r#type, part.documents.len()));
+        let counts = each.map(|part| (&part.r#type, part.data.len()));
         f.debug_list().entries(counts).finish()
     }
 }
 
 /// Makes data for a contract: about so many documents, at least a few of each type. Takes a while for a
 /// large contract.
-///
-/// # Errors
-/// When nothing can be made of the schema, in words.
-pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Result<Made, String> {
-    let definition = &bound.definition;
-    let document = Document::new(&definition.schema).map_err(|error| error.to_string())?;
-    let mut parts: Vec<MadePart> = match &definition.types {
+#[must_use]
+pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Made {
+    let schema = schema(bound);
+    let document =
+        schema.and_then(|schema| Document::new(&schema).map_err(|error| error.to_string()));
+    let mut made = Made {
+        document,
+        parts: Vec::new(),
+    };
+    let Ok(document) = &made.document else {
+        return made;
+    };
+    let mut parts: Vec<MadePart> = match &bound.definition.types {
         None => vec![MadePart {
             r#type: None,
             pointer: String::new(),
-            documents: Vec::new(),
+            data: Vec::new(),
         }],
         Some(types) => {
             let each = types.iter().filter_map(|(name, reference)| {
@@ -68,7 +82,7 @@ pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Result<Made, 
                 Some(MadePart {
                     r#type: Some(name.clone()),
                     pointer,
-                    documents: Vec::new(),
+                    data: Vec::new(),
                 })
             });
             each.collect()
@@ -82,15 +96,25 @@ pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Result<Made, 
             many => (documents / many.max(1)).max(LEAST_OF_A_TYPE.min(documents)),
         },
         steps: STEPS,
+        bytes: (BYTES / parts.len().max(1)).max(LEAST_BYTES_OF_A_TYPE),
     };
-    let made = generate(&document, &pointers, &options);
-    for (part, documents) in parts.iter_mut().zip(made) {
-        part.documents = documents;
+    let generated = generate(document, &pointers, &options);
+    for (part, documents) in parts.iter_mut().zip(generated) {
+        part.data = (documents.iter())
+            .filter_map(|data| encode(bound, data))
+            .collect();
     }
-    Ok(Made { document, parts })
+    made.parts = parts;
+    made
 }
 
 impl Made {
+    /// Why nothing was made; in words, where it is known.
+    #[must_use]
+    pub fn flaw(&self) -> Option<&str> {
+        self.document.as_ref().err().map(String::as_str)
+    }
+
     /// Events of a contract, at most `most_bytes` of data each: the small ones of each type first. Attributes
     /// that a contract does not speak of are those of the last event of the type that is there.
     #[must_use]
@@ -106,11 +130,11 @@ impl Made {
             like.insert(&one.event.r#type, &one.event);
         }
         let seen: Vec<&str> = like.keys().copied().take(MOST_TYPES).collect();
-        let longest = self.parts.iter().map(|part| part.documents.len()).max();
+        let longest = self.parts.iter().map(|part| part.data.len()).max();
         let mut events = Vec::new();
         for index in 0..longest.unwrap_or(0) {
             for part in &self.parts {
-                let Some(data) = part.documents.get(index) else {
+                let Some((datacontenttype, bytes)) = part.data.get(index) else {
                     continue;
                 };
                 let number = events.len();
@@ -120,42 +144,94 @@ impl Made {
                     (None, seen) => seen[number % seen.len()],
                 };
                 let id = format!("gate-{seed}-{number}");
-                let Some((datacontenttype, bytes)) = encode(data) else {
-                    continue;
-                };
-                let fits = bound
-                    .contract
-                    .check(r#type, &datacontenttype, &bytes)
-                    .is_ok();
+                let fits = bound.contract.check(r#type, datacontenttype, bytes).is_ok();
                 if fits && bytes.len() <= most_bytes {
                     let like = like.get(r#type).copied();
-                    events.push(event(id, r#type, like, datacontenttype, bytes));
+                    let (kind, bytes) = (datacontenttype.clone(), bytes.clone());
+                    events.push(event(id, r#type, like, kind, bytes));
                 }
             }
         }
         events
     }
 
-    /// What makes data of a type smaller, within the contract.
+    /// Events like stored ones, each changed in a few places, within the contract: at most `most`.
     #[must_use]
-    pub fn shrinker(&self, r#type: &str) -> Option<Shrinker> {
+    pub fn like(
+        &self,
+        bound: &BoundContract,
+        seed: u64,
+        real: &[&Real],
+        most: usize,
+        most_bytes: usize,
+    ) -> Vec<Event> {
+        // Of each type as many as of the others, the last ones first.
+        let mut by_type: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+        for one in real.iter().rev() {
+            let of_type = by_type.entry(&one.event.r#type).or_default();
+            if of_type.len() < MOST_OF_A_TYPE {
+                of_type.push(&one.event);
+            }
+        }
+        let each = most / by_type.len().max(1);
+        let mut events = Vec::new();
+        for (r#type, of_type) in by_type {
+            let documents: Vec<Value> = of_type
+                .iter()
+                .filter_map(|event| decode(bound, event))
+                .collect();
+            let Some(changer) = self.changer(r#type) else {
+                continue;
+            };
+            for data in changer.vary(&documents, seed, each.max(1)) {
+                let encoded = encode(bound, &data).filter(|(_, bytes)| bytes.len() <= most_bytes);
+                if let (Some((datacontenttype, bytes)), Some(like)) = (encoded, of_type.first())
+                    && events.len() < most
+                {
+                    let id = format!("gate-{seed}-like-{}", events.len());
+                    events.push(event(id, r#type, Some(like), datacontenttype, bytes));
+                }
+            }
+        }
+        events.sort_by_key(|event| event.data.len());
+        events
+    }
+
+    /// What makes other data of a type's, within the contract.
+    #[must_use]
+    pub fn changer(&self, r#type: &str) -> Option<Changer> {
         let named = |part: &&MadePart| part.r#type.as_deref().is_none_or(|named| named == r#type);
         let part = self.parts.iter().find(named)?;
-        Shrinker::new(Part {
-            document: &self.document,
+        Changer::new(Part {
+            document: self.document.as_ref().ok()?,
             pointer: &part.pointer,
         })
     }
 }
 
+/// What data of a contract is as JSON, as a JSON Schema with all that it refers to. This, [`encode`] and
+/// [`decode`] are all that the gate knows of formats.
+fn schema(bound: &BoundContract) -> Result<Cow<'_, Value>, String> {
+    match bound.definition.format {
+        Format::Json => bound
+            .definition
+            .bundled()
+            .map_err(|error| error.to_string()),
+        other => Err(format!(
+            "inputs are not made from {} schemas",
+            other.title()
+        )),
+    }
+}
+
 /// Data as an event carries it: its content type and its bytes.
-pub(super) fn encode(data: &Value) -> Option<(String, Bytes)> {
+pub(super) fn encode(_: &BoundContract, data: &Value) -> Option<(String, Bytes)> {
     let bytes = serde_json::to_vec(data).ok()?;
     Some(("application/json".to_owned(), bytes.into()))
 }
 
 /// Data of an event as JSON.
-pub(super) fn decode(event: &Event) -> Option<Value> {
+pub(super) fn decode(_: &BoundContract, event: &Event) -> Option<Value> {
     serde_json::from_slice(&event.data).ok()
 }
 

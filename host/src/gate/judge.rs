@@ -109,10 +109,7 @@ impl Judge {
                 Judgement::Rejected(failure.reason.clone())
             }
             Verdict::Fail(failure) => {
-                let (reason, backtrace) = match failure.reason.split_once('\n') {
-                    Some((reason, rest)) => (reason.to_owned(), Some(rest.to_owned())),
-                    None => (failure.reason.clone(), None),
-                };
+                let (reason, backtrace) = told(&failure.reason);
                 Judgement::Failed(Box::new(Failed {
                     cause: failure.cause,
                     step: failure.step,
@@ -173,6 +170,21 @@ impl Judge {
     }
 }
 
+/// A reason in a line, and the backtrace behind it. What a panic says stands on the line below its place.
+fn told(reason: &str) -> (String, Option<String>) {
+    let mut lines = reason.lines();
+    let mut first = lines.next().unwrap_or_default().to_owned();
+    if first.contains("panicked at ")
+        && first.ends_with(':')
+        && let Some(said) = lines.next()
+    {
+        first.push(' ');
+        first.push_str(said);
+    }
+    let rest: Vec<&str> = lines.collect();
+    (first, (!rest.is_empty()).then(|| rest.join("\n")))
+}
+
 /// An event in the CloudEvents JSON format.
 pub(super) fn json_of(event: &Event) -> Value {
     let mut batch = BatchBuilder::new();
@@ -183,4 +195,26 @@ pub(super) fn json_of(event: &Event) -> Value {
     // Numbers beyond a float's range are data that JSON allows and `Value` does not hold.
     serde_json::from_slice(&json)
         .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&json).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_a_line_and_a_panic_says_why() {
+        let told = |text: &str| {
+            let (reason, backtrace) = told(text);
+            (reason, backtrace.unwrap_or_default())
+        };
+        assert_eq!(told("no answer"), ("no answer".into(), String::new()));
+        assert_eq!(
+            told("trap: panicked at src/lib.rs:5:2:\nno index 3\nfirst\nsecond"),
+            (
+                "trap: panicked at src/lib.rs:5:2: no index 3".into(),
+                "first\nsecond".into()
+            )
+        );
+        assert_eq!(told("trap\nfirst"), ("trap".into(), "first".into()));
+    }
 }

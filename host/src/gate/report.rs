@@ -16,7 +16,7 @@ pub struct GateReport {
     pub detail: Option<String>,
     /// The same seed makes the same inputs of the same contract.
     pub seed: u64,
-    /// Of the inputs that were made from the contract of the source.
+    /// Of the inputs that were made: from the contract of the source, and of its last events.
     pub generated: Tally,
     /// Of the last events of the source.
     pub real: Tally,
@@ -106,7 +106,7 @@ pub struct GateFailure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum GateCase {
-    /// The contract of the source.
+    /// The contract of the source, or a stored event and the contract.
     Generated {
         /// Its place among the inputs of this seed, from 0.
         number: usize,

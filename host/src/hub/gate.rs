@@ -9,24 +9,23 @@ use std::{
 
 use sandbar_log::Log as _;
 use sandbar_types::{Batch, Name};
-use serde::Deserialize;
 use tokio::sync::Semaphore;
-use utoipa::ToSchema;
 
 use super::Hub;
 use crate::{
-    catalog::{
-        Because, BoundContract, GateOutcome, Gated, GatedFailure, Resolved, RouteDocument, WentLive,
-    },
+    catalog::{Because, BoundContract, GateOutcome, Gated, Resolved, WentLive},
     clock,
     gate::{self, GateReport, Made, Outcome, Question, Real, Tally},
-    problem::{Code, Place, Problem},
+    problem::{Code, Problem},
 };
+
+mod record;
+mod request;
+
+pub use request::GateRequest;
 
 /// The seed that is used where none is asked for: each change is looked at with the same inputs.
 const SEED: u64 = 1;
-/// The most inputs and the most events that may be asked for.
-pub const MOST_CASES: usize = 10_000;
 /// Contracts whose inputs are kept.
 const KEPT: usize = 8;
 /// How long topics that plugins look into are read before the cases run.
@@ -36,10 +35,6 @@ const BYTES_PER_READ: usize = 1 << 20;
 const MOST_BYTES: usize = 16 << 20;
 /// Routes that are looked at at once.
 const AT_ONCE: usize = 2;
-/// Failures that are recorded.
-const RECORDED: usize = 10;
-/// The longest reason that is recorded, in characters.
-const LONGEST_REASON: usize = 500;
 
 /// What the gate keeps between two questions.
 #[derive(Debug)]
@@ -85,117 +80,7 @@ pub struct Asking {
     pub force: bool,
 }
 
-/// What to look at without changing anything.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct GateRequest {
-    /// The route as it would be; default: as it is.
-    pub document: Option<RouteDocument>,
-    /// A version, `name@version`, in place of the one in `step`.
-    pub plugin: Option<String>,
-    /// From 0; default: the step that runs this plugin.
-    pub step: Option<usize>,
-    /// Contract versions that targets would be bound to: `name@version` by topic.
-    pub contracts: BTreeMap<String, String>,
-    /// Default 1. Another seed makes other inputs.
-    pub seed: Option<u64>,
-    /// Inputs that are made from the contract of the source; default: as `sandbar serve` was told.
-    pub generated: Option<usize>,
-    /// The last events of the source; default: as `sandbar serve` was told.
-    pub real: Option<usize>,
-}
-
 impl Hub {
-    /// What the gate says of a route, or of a change to one. Nothing is changed.
-    ///
-    /// # Errors
-    /// `unknown-route`, `invalid-document`, and whatever is wrong with the change.
-    pub async fn ask_gate(
-        self: &Arc<Self>,
-        name: String,
-        request: GateRequest,
-    ) -> Result<GateReport, Problem> {
-        let document = self.asked_document(&name, &request)?;
-        let used = document.steps.iter().map(|step| step.plugin.clone());
-        self.prepare(used.collect()).await?;
-        let mut contracts = BTreeMap::new();
-        for (topic, reference) in &request.contracts {
-            let of = |problem: Problem| {
-                let detail = format!("/contracts/{topic}: {}", problem.detail);
-                Problem::new(Code::InvalidDocument, detail)
-            };
-            let target = document.to.iter().find(|target| target.as_str() == topic);
-            let target = target.ok_or_else(|| {
-                let detail = format!("{topic} is no target of the route");
-                of(Problem::new(Code::InvalidDocument, detail))
-            })?;
-            let bound = self.catalog.contract(reference).map_err(of)?;
-            contracts.insert(target.clone(), bound);
-        }
-        for (member, count) in [("generated", request.generated), ("real", request.real)] {
-            if count.is_some_and(|count| count > MOST_CASES) {
-                let detail = format!("/{member}: {MOST_CASES} at most");
-                return Err(Problem::new(Code::InvalidDocument, detail));
-            }
-        }
-        let scope = Scope {
-            seed: request.seed.unwrap_or(SEED),
-            generated: request.generated.unwrap_or(self.config.gate.generated),
-            real: request.real.unwrap_or(self.config.gate.real),
-        };
-        let again = again(&request);
-        let hub = self.clone();
-        let planned = self
-            .engine
-            .run(move || hub.catalog.plan_route(&name, &document))
-            .await;
-        let planned = planned.map_err(Problem::internal)??;
-        let candidate = Candidate {
-            route: planned.affected.route,
-            contracts,
-            again,
-        };
-        self.look_at(candidate, scope).await
-    }
-
-    /// The route that is asked about.
-    fn asked_document(&self, name: &str, request: &GateRequest) -> Result<RouteDocument, Problem> {
-        let mut document = match &request.document {
-            Some(document) => document.clone(),
-            None => self.catalog.route(name)?.1.document,
-        };
-        let Some(plugin) = &request.plugin else {
-            if request.step.is_some() {
-                let detail = "/step: says nothing without /plugin";
-                return Err(Problem::new(Code::InvalidDocument, detail));
-            }
-            return Ok(document);
-        };
-        let named = plugin.split('@').next();
-        let steps = document.steps.len();
-        let place = request.step.or_else(|| {
-            let runs = |step: &crate::catalog::StepDocument| step.plugin.split('@').next() == named;
-            document.steps.iter().position(runs)
-        });
-        let step = place.and_then(|place| document.steps.get_mut(place));
-        let step = step.ok_or_else(|| {
-            let detail = match request.step {
-                Some(step) => {
-                    format!(
-                        "/step: route {name} has {steps} steps, counted from 0; asked for {step}"
-                    )
-                }
-                None => format!(
-                    "/plugin: no step of route {name} runs {}; say which with /step",
-                    named.unwrap_or_default()
-                ),
-            };
-            Problem::new(Code::InvalidDocument, detail)
-        })?;
-        step.plugin.clone_from(plugin);
-        Ok(document)
-    }
-
     /// Looks at routes as they would run. Gives what is to be recorded; nothing where the gate has no say.
     ///
     /// # Errors
@@ -221,16 +106,16 @@ impl Hub {
             reports.push(report);
             let failing = reports.iter();
             let failing = failing.filter(|report| report.outcome == Outcome::Refused);
-            if refused && !force && failing.count() >= RECORDED {
+            if refused && !force && failing.count() >= record::MOST {
                 break;
             }
         }
         if reports.is_empty() {
             return Ok(None);
         }
-        let gated = recorded(&reports, scope.seed);
+        let gated = record::recorded(&reports, scope.seed);
         if gated.outcome == GateOutcome::Forced && !force {
-            return Err(refusal(reports));
+            return Err(record::refusal(reports));
         }
         Ok(Some(gated))
     }
@@ -304,7 +189,7 @@ impl Hub {
                 real: hub.last_events(&source, scope.real)?,
                 source: match contract {
                     Some(bound) if scope.generated > 0 => {
-                        let made = hub.inputs_of(&bound, scope)?;
+                        let made = hub.inputs_of(&bound, scope);
                         Some((bound, made))
                     }
                     _ => None,
@@ -312,6 +197,8 @@ impl Hub {
                 route: candidate_route,
                 targets,
                 before,
+                // Of what is made, half as much again is made of real events.
+                like: scope.generated / 2,
                 most_bytes,
                 seed: scope.seed,
                 again: asks_again,
@@ -338,7 +225,7 @@ impl Hub {
     }
 
     /// What is made from a contract, made once.
-    fn inputs_of(&self, bound: &BoundContract, scope: Scope) -> Result<Arc<Made>, String> {
+    fn inputs_of(&self, bound: &BoundContract, scope: Scope) -> Arc<Made> {
         let key: Key = (bound.digest.clone(), scope.seed, scope.generated);
         let kept = || {
             self.gate
@@ -353,16 +240,19 @@ impl Hub {
             {
                 let made = found.1.clone();
                 kept.push_back(found);
-                return Ok(made);
+                return made;
             }
         }
-        let made = Arc::new(gate::make(bound, scope.seed, scope.generated)?);
+        let made = Arc::new(gate::make(bound, scope.seed, scope.generated));
+        if scope.seed != SEED || scope.generated != self.config.gate.generated {
+            return made;
+        }
         let mut kept = kept();
         kept.push_back((key, made.clone()));
         while kept.len() > KEPT {
             kept.pop_front();
         }
-        Ok(made)
+        made
     }
 
     /// The last events of a topic, in equal parts of its partitions. Blocks on the disk.
@@ -456,97 +346,4 @@ fn asides(question: &Question, lookups_read: bool) -> Vec<String> {
         }
     }
     all
-}
-
-/// What the command that asks again has beside the route and the seed.
-fn again(request: &GateRequest) -> String {
-    let mut text = String::new();
-    if request.document.is_some() {
-        text.push_str(" --file ROUTE.json");
-    }
-    if let Some(plugin) = &request.plugin {
-        text.push_str(&format!(" --plugin {plugin}"));
-    }
-    if let Some(step) = request.step {
-        text.push_str(&format!(" --step {step}"));
-    }
-    for (topic, contract) in &request.contracts {
-        text.push_str(&format!(" --contract {topic}={contract}"));
-    }
-    if let Some(generated) = request.generated {
-        text.push_str(&format!(" --inputs {generated}"));
-    }
-    if let Some(real) = request.real {
-        text.push_str(&format!(" --events {real}"));
-    }
-    text
-}
-
-/// What is kept of reports.
-fn recorded(reports: &[GateReport], seed: u64) -> Gated {
-    let any = |outcome: Outcome| reports.iter().any(|report| report.outcome == outcome);
-    let outcome = if any(Outcome::Refused) {
-        GateOutcome::Forced
-    } else if any(Outcome::Passed) {
-        GateOutcome::Passed
-    } else {
-        GateOutcome::NotChecked
-    };
-    // One failure of each route before a second one of any.
-    let mut failures = Vec::new();
-    for place in 0..3 {
-        for report in reports {
-            failures.extend(report.failures.get(place).map(|failure| GatedFailure {
-                route: report.route.clone(),
-                cause: failure.cause.clone(),
-                reason: failure.reason.chars().take(LONGEST_REASON).collect(),
-            }));
-        }
-    }
-    failures.truncate(RECORDED);
-    let detail = reports.iter().find_map(|report| report.detail.clone());
-    let detail = detail.filter(|_| outcome == GateOutcome::NotChecked);
-    Gated {
-        outcome,
-        detail: detail.unwrap_or_default(),
-        seed,
-        generated: reports.iter().map(|report| report.generated.checked).sum(),
-        real: reports.iter().map(|report| report.real.checked).sum(),
-        failures,
-    }
-}
-
-fn refusal(reports: Vec<GateReport>) -> Problem {
-    let mut refused = reports;
-    refused.retain(|report| report.outcome == Outcome::Refused);
-    let first = refused.iter().find_map(GateReport::summary);
-    let mut detail = first.unwrap_or_default();
-    match refused.len() {
-        0 | 1 => {}
-        2 => detail.push_str("; and one more route"),
-        more => detail.push_str(&format!("; and {} more routes", more - 1)),
-    }
-    let mut places = Vec::new();
-    for report in &refused {
-        for failure in &report.failures {
-            let of_route = |reason: &str| format!("route {}: {reason}", report.route);
-            if failure.violations.is_empty() {
-                places.push(Place {
-                    reason: of_route(&format!("{}: {}", failure.cause, failure.reason)),
-                    ..Place::default()
-                });
-            }
-            for one in &failure.violations {
-                places.push(Place {
-                    index: failure.output,
-                    pointer: one.pointer.clone(),
-                    reason: of_route(&one.reason),
-                    ..Place::default()
-                });
-            }
-        }
-    }
-    Problem::new(Code::ActivationRefused, detail)
-        .errors(places)
-        .gate(refused)
 }

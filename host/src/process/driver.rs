@@ -176,7 +176,7 @@ impl Driver {
             self.show(progress, state);
             let known_tail = *tail.borrow_and_update();
             match choose(&progress.lane, known_tail, control.paused) {
-                Some(what) => self.turn(progress, what).await?,
+                Some(what) => self.turn(progress, what, known_tail).await?,
                 None => self.wait(progress, &mut tail, control.paused).await,
             }
         }
@@ -247,13 +247,23 @@ impl Driver {
         }
     }
 
-    async fn turn(&mut self, progress: &mut Progress, what: What) -> Result<(), Stop> {
+    async fn turn(
+        &mut self,
+        progress: &mut Progress,
+        what: What,
+        tail: Offset,
+    ) -> Result<(), Stop> {
         if !self.look_up_to_date(&progress.active).await? {
             return Ok(());
         }
         let Some(Ready { pipeline, places }) = self.ready(progress).await else {
             return Ok(());
         };
+        let events = match what {
+            What::Fresh => tail.saturating_sub(progress.lane.next),
+            What::Lines(_) => progress.lane.waiting() as u64,
+        };
+        let events = usize::try_from(events).unwrap_or(usize::MAX);
         let turn = Turn {
             log: self.shared.log.clone(),
             source: self.source.clone(),
@@ -270,7 +280,7 @@ impl Driver {
         };
         let started = Instant::now();
         let standing = self.standing.clone();
-        let turned = self.shared.engine.run_as(&standing, move || turn.take());
+        let turned = (self.shared.engine).run_as(&standing, events, move || turn.take());
         let outcome = match turned.await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(super::work::Error::Log(sandbar_log::Error::Trimmed { earliest, .. }))) => {

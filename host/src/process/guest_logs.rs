@@ -128,6 +128,11 @@ impl GuestLogs {
             let Some(plugin) = route.steps.get(step).map(|step| &step.reference) else {
                 continue;
             };
+            let ring = self.ring(plugin);
+            // First of all, so that a flood costs nothing else.
+            if !lock(&ring).spend(now) {
+                continue;
+            }
             let mut line_kept = GuestLine {
                 number: 0,
                 time: clock::to_text(now),
@@ -139,12 +144,9 @@ impl GuestLogs {
                 events: None,
             };
             belongs_to(&mut line_kept, &line.events, source, offsets, batch);
-            let ring = self.ring(plugin);
-            let mut ring = lock(&ring);
-            if ring.spend(now) {
-                report(plugin, line.level, &line_kept);
-                ring.push(line.level, line_kept);
-            }
+            // Not under the lock: whoever reads the hub's output may be slow.
+            report(plugin, line.level, &line_kept);
+            lock(&ring).push(line.level, line_kept);
         }
     }
 

@@ -237,7 +237,9 @@ impl Task {
             Some(_) => None,
             None => Some(self.shared.places.take(route.places() * 2).await),
         };
-        let ran = self.shared.engine.run_as(&self.standing, move || {
+        // Both sides see them.
+        let events = 2 * most;
+        let ran = self.shared.engine.run_as(&self.standing, events, move || {
             let pair = match (pair, places) {
                 (Some(pair), _) => pair,
                 (None, Some(places)) => make(&shared, &name, &route, &document, places)?,

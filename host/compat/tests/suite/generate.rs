@@ -1,6 +1,6 @@
 //! Documents that are made fit their schema, reach its edges, and become small.
 
-use sandbar_compat::{Document, Generation, Part, Shrinker, example, generate};
+use sandbar_compat::{Changer, Document, Generation, Part, example, generate};
 use serde_json::{Value, json};
 
 use crate::harness::{Random, document, validator};
@@ -34,6 +34,7 @@ fn every_document_fits_its_schema_and_comes_again() {
             seed,
             documents: 40,
             steps: 20_000,
+            ..Generation::default()
         };
         let found = made(&schema, &options);
         let judge = validator(&schema);
@@ -195,6 +196,22 @@ fn parts_are_made_side_by_side_and_what_takes_nothing_has_none() {
     );
 }
 
+#[test]
+fn there_are_no_more_bytes_than_asked_for() {
+    let schema = json!({"type": "array", "items": {"type": "string", "minLength": 1000}});
+    let options = Generation {
+        bytes: 20_000,
+        ..Generation::default()
+    };
+    let all = made(&schema, &options);
+    let bytes: usize = all.iter().map(|one| one.to_string().len()).sum();
+    let longest = all.iter().map(|one| one.to_string().len()).max();
+    assert!(
+        all.len() > 3 && bytes <= 20_000 + longest.unwrap_or(0),
+        "{bytes}"
+    );
+}
+
 /// Shrinks a document while `shows` holds.
 fn shrunk(schema: &Value, document: Value, shows: impl Fn(&Value) -> bool) -> Value {
     let parsed = Document::new(schema).expect("a schema");
@@ -202,11 +219,11 @@ fn shrunk(schema: &Value, document: Value, shows: impl Fn(&Value) -> bool) -> Va
         document: &parsed,
         pointer: "",
     };
-    let shrinker = Shrinker::new(part).expect("a validator");
+    let changer = Changer::new(part).expect("a validator");
     let judge = validator(schema);
     let mut best = document;
     loop {
-        let candidates = shrinker.candidates(&best, 1000);
+        let candidates = changer.candidates(&best, 1000);
         for one in &candidates {
             assert!(judge.is_valid(one), "{one}");
         }
@@ -248,6 +265,47 @@ fn what_does_not_matter_is_left_out() {
     // What the schema needs stays, whatever the question is.
     let any = shrunk(&schema, document, |_| true);
     assert_eq!(any["lines"], json!([{"price": 0}]));
+}
+
+#[test]
+fn what_there_is_comes_back_changed_in_a_few_places() {
+    let schema = json!({
+        "type": "object", "required": ["name"],
+        "properties": {
+            "name": {"type": "string", "pattern": "^[a-z]+/[a-z]+$"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "merged": {"type": ["boolean", "null"]},
+            "count": {"type": "integer"},
+        },
+        "additionalProperties": false,
+    });
+    let parsed = Document::new(&schema).expect("a schema");
+    let part = Part {
+        document: &parsed,
+        pointer: "",
+    };
+    let changer = Changer::new(part).expect("a validator");
+    let real = [json!({"name": "octo/boat", "tags": ["a", "b"], "merged": true, "count": 7})];
+    let all = changer.vary(&real, 1, 60);
+    let judge = validator(&schema);
+    assert!(
+        all.len() > 40 && all.iter().all(|one| judge.is_valid(one)),
+        "{all:?}"
+    );
+    // What no schema lets one guess is kept.
+    assert!(all.iter().all(|one| one["name"] == "octo/boat"), "{all:?}");
+    let any = |test: &dyn Fn(&Value) -> bool| all.iter().any(test);
+    assert!(any(&|one| one.get("tags").is_none()) && any(&|one| one["tags"] == json!([])));
+    assert!(any(
+        &|one| one["merged"].is_null() && one.get("merged").is_some()
+    ));
+    assert!(any(
+        &|one| one["tags"][0] == one["tags"][1] && one["tags"][1] == one["tags"][2]
+    ));
+    assert!(any(&|one| one["count"] == -1) && any(&|one| one["count"] == i64::MAX));
+    assert_eq!(all, changer.vary(&real, 1, 60));
+    assert_ne!(all, changer.vary(&real, 2, 60));
+    assert!(changer.vary(&[], 1, 60).is_empty());
 }
 
 #[test]

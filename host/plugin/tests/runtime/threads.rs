@@ -1,6 +1,6 @@
 //! The engine's own threads.
 
-use std::sync::mpsc;
+use std::{sync::mpsc, time::Duration};
 
 use sandbar_plugin::{Engine, Error, Standing};
 
@@ -42,7 +42,7 @@ fn hold(engine: &Engine, jobs: usize, standing: &Standing) -> Vec<mpsc::Sender<(
         tokio::spawn(async move {
             // An error: the sender is gone.
             let job = move || released.recv().is_err();
-            engine.run_as(&standing, job).await.unwrap();
+            engine.run_as(&standing, 1, job).await.unwrap();
         });
     }
     held
@@ -60,7 +60,7 @@ async fn jobs_that_do_not_end_do_not_hold_up_others() {
     // Whose jobs were slow gets his turn among the slow ones, and is prompt again after some.
     for number in 0..100 {
         assert_eq!(
-            engine.run_as(&standing, move || number).await.unwrap(),
+            engine.run_as(&standing, 1, move || number).await.unwrap(),
             number
         );
     }
@@ -71,11 +71,10 @@ async fn slow_jobs_do_not_hold_up_prompt_ones_and_go_on() {
     let engine = engine();
     let slow = Standing::default();
     // One long job, so that the next ones begin as slow.
-    let long = || std::thread::sleep(std::time::Duration::from_millis(50));
-    engine.run_as(&slow, long).await.unwrap();
+    engine.run_as(&slow, 1, || burn(50)).await.unwrap();
     let held = hold(&engine, 6, &slow);
     assert_eq!(engine.run(|| 1).await.unwrap(), 1);
-    let other = engine.run_as(&slow, || 2);
+    let other = engine.run_as(&slow, 1, || 2);
     assert_eq!(
         other.await.unwrap(),
         2,
@@ -84,24 +83,66 @@ async fn slow_jobs_do_not_hold_up_prompt_ones_and_go_on() {
     drop(held);
 }
 
+/// Keeps a core for so many milliseconds.
+fn burn(milliseconds: u64) {
+    let had = || {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let field = text.split(' ').next().unwrap_or_default();
+        Duration::from_nanos(field.parse().unwrap_or(u64::MAX))
+    };
+    let before = had();
+    // Where the kernel does not tell, both are the largest that there is.
+    let until = before.saturating_add(Duration::from_millis(milliseconds));
+    while had() < until && before != until {}
+}
+
+/// Policy and niceness of the thread that calls: fields 41 and 19 of its `stat`, the 39th and 17th after
+/// the name. The idle policy is 5.
+#[cfg(target_os = "linux")]
+fn footing() -> (i32, i32) {
+    let text = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    let (_, fields) = text.rsplit_once(") ").unwrap();
+    let field = |place: usize| fields.split(' ').nth(place).unwrap().parse().unwrap();
+    (field(38), field(16))
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_job_that_runs_for_long_is_set_back_and_the_next_is_not() {
-    /// Field 19 of `/proc/<pid>/stat`, the 17th after the name.
-    fn niceness() -> i32 {
-        let text = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        let (_, fields) = text.rsplit_once(") ").unwrap();
-        fields.split(' ').nth(16).unwrap().parse().unwrap()
-    }
     let engine = engine();
-    let before = engine.run(niceness).await.unwrap();
+    let before = engine.run(footing).await.unwrap();
+    assert_eq!(before.0, 0);
     let lowest = engine.run(|| {
-        while niceness() < 19 {
+        while footing().1 < 10 {
             std::thread::yield_now();
         }
+        let behind = footing();
+        while footing().0 != 5 {
+            std::thread::yield_now();
+        }
+        behind
     });
-    lowest.await.unwrap();
+    assert_eq!(lowest.await.unwrap(), (0, 10));
     for _ in 0..10 {
-        assert_eq!(engine.run(niceness).await.unwrap(), before);
+        assert_eq!(engine.run(footing).await.unwrap(), before);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn whose_jobs_are_long_begins_the_next_one_set_back() {
+    let engine = engine();
+    let one = Standing::default();
+    let before = engine.run_as(&one, 1, footing).await.unwrap();
+    // Long for one event, but not for many.
+    engine.run_as(&one, 4000, || burn(5)).await.unwrap();
+    assert_eq!(engine.run_as(&one, 1, footing).await.unwrap(), before);
+    engine.run_as(&one, 1, || burn(5)).await.unwrap();
+    assert_eq!(engine.run_as(&one, 1, footing).await.unwrap(), (0, 10));
+    // That one was prompt.
+    assert_eq!(engine.run_as(&one, 1, footing).await.unwrap(), before);
+    engine.run_as(&one, 1, || burn(600)).await.unwrap();
+    assert_eq!(engine.run_as(&one, 1, footing).await.unwrap().0, 5);
+    // And others are where they were.
+    assert_eq!(engine.run(footing).await.unwrap(), before);
 }

@@ -14,7 +14,7 @@ use super::{MEDIA_TYPE, error::RegistryError};
 use crate::{
     api::extract::{Body, parse},
     catalog::{BoundContract, Which},
-    contract::{ContractReference, Definition, Format},
+    contract::{Contract, ContractReference, Definition, Format},
     hub::Hub,
 };
 
@@ -217,8 +217,8 @@ pub(super) enum Shown {
 
 fn text_of(bound: &BoundContract, shown: Shown) -> String {
     let resolved = match shown {
-        Shown::Resolved => bound.contract.resolved_text(),
-        Shown::Serialized => bound.contract.serialized(),
+        Shown::Resolved => bound.compiled().ok().and_then(Contract::resolved_text),
+        Shown::Serialized => bound.compiled().ok().and_then(Contract::serialized),
         Shown::Default | Shown::Whole => None,
     };
     resolved.unwrap_or_else(|| bound.definition.text().into_owned())

@@ -227,3 +227,58 @@ fn references_in_a_row_are_bounded() {
     assert_eq!(last, DEEPEST);
     assert!(refused.detail.contains("in a row"), "{refused}");
 }
+
+#[test]
+fn only_what_is_used_is_compiled() {
+    let folder = Folder::new();
+    {
+        let catalog = folder.open();
+        for name in ["used", "unused"] {
+            let definition = json(json!({"type": "object", "title": name}));
+            catalog
+                .register(name, definition, Registering::default())
+                .unwrap();
+        }
+        let document = crate::catalog::TopicDocument {
+            contract: Some("used".to_owned()),
+            ..Default::default()
+        };
+        let plan = catalog.plan_topic("t", &document).unwrap();
+        catalog.put_topic(&plan, None).unwrap();
+    }
+    let catalog = folder.open();
+    let compiled = |name: &str| catalog.contract(name).unwrap().contract.is_compiled();
+    assert!(compiled("used"), "the first publish does not wait for it");
+    assert!(!compiled("unused"));
+    let unused = catalog.contract("unused").unwrap();
+    assert!(unused.contract.check_value("t", &json!(1)).is_err());
+    assert!(compiled("unused"), "once for all who ask");
+}
+
+#[test]
+fn a_version_that_cannot_be_compiled_any_more_is_told_where_it_is_used() {
+    let folder = Folder::new();
+    let record =
+        r#"{"definition": {"schema": {"pattern": "(?=a)"}}, "created": "2026-01-02T03:04:05Z"}"#;
+    folder.put(meta::tables::CONTRACTS, "old@1", record);
+    let catalog = folder.open();
+    let old = catalog.contract("old").unwrap();
+    let problem = old.compiled().unwrap_err();
+    assert_eq!(problem.code, Code::InvalidSchema);
+    assert!(
+        problem.detail.contains("old@1: /schema/pattern"),
+        "{}",
+        problem.detail
+    );
+    let violations = old.contract.check_value("t", &json!("a")).unwrap_err();
+    assert!(
+        violations.to_string().contains("cannot be used"),
+        "{violations}"
+    );
+    let document = crate::catalog::TopicDocument {
+        contract: Some("old".to_owned()),
+        ..Default::default()
+    };
+    let refused = catalog.plan_topic("t", &document).unwrap_err();
+    assert_eq!(refused.code, Code::InvalidSchema);
+}

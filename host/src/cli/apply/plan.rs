@@ -14,7 +14,7 @@ use crate::{
     catalog::{RouteDocument, SubscriptionDocument, TopicDocument},
     cli::{
         client::{Client, Failure, path},
-        gate, plugin,
+        gate, plugin, table,
     },
     contract::Definition,
 };
@@ -321,11 +321,19 @@ fn subscription(
 ) -> Result<Item, Failure> {
     let path = path(&["subscriptions", name])?;
     let (mut act, mut changes) = compare(client.find(&path)?, &document.masked())?;
-    if act == Act::Keep && document.hides_headers() {
-        act = Act::Change;
-        changes.push("push.headers are written again: their values are never shown".to_owned());
-    }
+    let hidden = document.hides_headers();
     let document = serde_json::to_value(document).map_err(Failure::local)?;
+    if act == Act::Keep && hidden {
+        // Answers never show the values; the hub itself can tell whether they are these.
+        let planned = client.post(&format!("{path}/check"), &document)?;
+        let members = planned["members"].as_array().into_iter().flatten();
+        changes.extend(
+            members.map(|member| format!("{}: a value that is never shown", table::cell(member))),
+        );
+        if !changes.is_empty() {
+            act = Act::Change;
+        }
+    }
     Ok(Item {
         kind: "subscription",
         name: name.to_owned(),

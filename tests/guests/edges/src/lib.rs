@@ -59,7 +59,7 @@ fn transform(event: &Event<'_>, config: &Option<Config>) -> Result<Verdict, Prob
     }
     let invoice = json!({"order": order.id, "total": total, "initial": initial});
     let copies = match made(Mistake::Many) && order.price == 0.0 {
-        true => 10_000,
+        true => 2_000,
         false => 1,
     };
     let output = || Ok(Output::json(&invoice)?.r#type("shop.invoice"));

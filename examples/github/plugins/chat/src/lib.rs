@@ -113,7 +113,7 @@ fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
         Ok(lines) => lines,
         Err(reason) => return Ok(Verdict::drop(reason)),
     };
-    let repository = at("/repository/full_name");
+    let repository = at("/repository/full_name").replace(char::is_control, " ");
     let channel = channel(&repository);
     let mut outputs = Vec::with_capacity(lines.len());
     for (words, author, level, url) in lines {
