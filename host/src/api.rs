@@ -66,6 +66,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(topics::list))
         .routes(routes!(topics::put, topics::get, topics::delete))
+        .routes(routes!(topics::binding))
         .routes(routes!(events::publish, events::read))
         .routes(routes!(lineage::get))
         .routes(routes!(contracts::list))

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod agreements;
+mod binding;
 mod bundled;
 mod channels;
 mod contracts;
@@ -39,6 +40,7 @@ mod subscriptions;
 mod topics;
 
 pub use agreements::{ContractDocument, Held};
+pub use binding::Binding;
 pub use channels::{Activation, Because, Channel, Moved, PlannedMove};
 pub use contracts::{BoundContract, Registering, check};
 pub use data::{CONFLUENT_AVRO, CONFLUENT_PROTOBUF, Encoded, TopicData};

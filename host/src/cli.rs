@@ -10,6 +10,7 @@ mod compatibility;
 mod contracts;
 mod dead_letters;
 mod gate;
+mod impact;
 mod infer;
 mod jobs;
 mod local;

@@ -30,6 +30,7 @@ use crate::{
     shadow::Shadows,
 };
 
+mod binding;
 mod calls;
 mod gate;
 mod impact;
@@ -40,11 +41,13 @@ mod outbound;
 mod readings;
 mod services;
 mod shadows;
+mod stored;
 mod subscriptions;
 mod trace;
 mod trial;
 mod webhooks;
 
+pub use binding::{Against, BindingImpact};
 pub use calls::ContractCheck;
 pub use gate::{Asking, GateRequest};
 pub use impact::{ContractImpact, ImpactQuestion};

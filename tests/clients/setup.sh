@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the conformance tests run with: the CloudEvents SDKs and the registry clients of npm and PyPI,
-# and validators of OpenAPI and AsyncAPI documents, all pinned; and the schemas that examples/github applies,
-# which a test does too. node_modules here and in examples/github, and .build/venv in the root of the repository.
+# and validators of OpenAPI and AsyncAPI documents, all pinned; the test suite of JSON Schema; and the schemas
+# that examples/github applies, which a test does too. node_modules here and in examples/github, and .build/venv
+# and .build/json-schema-test-suite in the root of the repository.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -28,4 +29,19 @@ if [ "$(cat "$venv/requirements.installed" 2>/dev/null)" != "$wanted" ]; then
     }
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
     printf '%s\n' "$wanted" > "$venv/requirements.installed"
+fi
+
+# PyPI's jsonschema carries the suite in its sources.
+suite=.build/json-schema-test-suite
+wanted='jsonschema==4.26.0 --hash=sha256:0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326'
+if [ "$(cat "$suite/installed" 2>/dev/null)" != "$wanted" ]; then
+    echo "clients: the test suite of JSON Schema, into $suite"
+    rm -rf "$suite" .build/json-schema-source
+    mkdir -p "$suite" .build/json-schema-source
+    printf '%s\n' "$wanted" > .build/json-schema-source/requirements.txt
+    "$venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --no-binary jsonschema \
+        --require-hashes -r .build/json-schema-source/requirements.txt -d .build/json-schema-source
+    tar xzf .build/json-schema-source/jsonschema-4.26.0.tar.gz -C "$suite" --strip-components=2 jsonschema-4.26.0/json
+    rm -rf .build/json-schema-source
+    printf '%s\n' "$wanted" > "$suite/installed"
 fi

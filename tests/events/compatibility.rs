@@ -251,8 +251,8 @@ async fn a_dry_run_names_topics_routes_and_stored_events() {
     );
     let topic = &answer["topics"][0];
     assert_eq!(
-        (&topic["topic"], &topic["routes"]),
-        (&json!("orders"), &json!(["copy"]))
+        (&topic["topic"], &topic["writers"][0]["route"]),
+        (&json!("orders"), &json!("copy"))
     );
     let held = &topic["events"];
     assert_eq!(

@@ -1,10 +1,12 @@
 //! Events in and out over HTTP, contracts, and everything that must be refused.
 #![allow(clippy::unwrap_used)]
 
+mod binding;
 mod compatibility;
 mod contracts;
 mod filtered;
 mod idempotency;
+mod impact;
 mod infer;
 mod limits;
 mod publish;

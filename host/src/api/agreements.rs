@@ -130,7 +130,8 @@ pub(super) struct CompatibilityRequest {
     events: u32,
 }
 
-fn last_events() -> u32 {
+/// How many of the last events of a topic are looked at where nothing else is asked for.
+pub(super) fn last_events() -> u32 {
     1000
 }
 

@@ -6,8 +6,8 @@ use sandbar_types::{Name, PartitionId};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Affected, Basis, BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, Quota, State,
-    TopicDocument, WentLive, invalid, looked_up, routes, user_name,
+    Affected, Basis, Binding, BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, Quota,
+    State, TopicDocument, WentLive, invalid, looked_up, routes, user_name,
 };
 use crate::problem::{Code, Problem};
 
@@ -24,6 +24,8 @@ pub(super) struct Record {
     deleting: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     activation: Option<WentLive>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    binding: Option<Binding>,
 }
 
 /// A topic that events are written to and read from.
@@ -42,6 +44,7 @@ struct Settings {
     document: TopicDocument,
     contract: Option<Arc<BoundContract>>,
     activation: Option<WentLive>,
+    binding: Option<Binding>,
 }
 
 /// A topic as it would be.
@@ -51,6 +54,8 @@ pub struct PlannedTopic {
     pub contract: Option<Arc<BoundContract>>,
     /// Where another contract version would be bound: the routes that write to the topic.
     pub routes: Vec<Affected>,
+    /// Whether the topic is there and would be bound to another contract version than now.
+    pub rebinds: bool,
     name: Name,
     document: TopicDocument,
 }
@@ -83,6 +88,12 @@ impl Topic {
     #[must_use]
     pub fn activation(&self) -> Option<WentLive> {
         self.settings().activation.clone()
+    }
+
+    /// How it came to be bound to its contract; absent where it was made with it.
+    #[must_use]
+    pub fn binding(&self) -> Option<Binding> {
+        self.settings().binding.clone()
     }
 
     #[must_use]
@@ -159,6 +170,7 @@ impl Catalog {
                 document: record.document,
                 contract,
                 activation: record.activation,
+                binding: record.binding,
             };
             let topic = Arc::new(Topic::new(name.clone(), settings));
             self.state_mut().topics.insert(name, topic);
@@ -177,6 +189,7 @@ impl Catalog {
                 document,
                 contract: None,
                 activation: None,
+                binding: None,
             };
             self.store_topic(&dead_letters, settings)
                 .map_err(|problem| problem.to_string())?;
@@ -235,6 +248,7 @@ impl Catalog {
         let mut planned = PlannedTopic {
             contract,
             routes: Vec::new(),
+            rebinds: false,
             name,
             document,
         };
@@ -252,6 +266,7 @@ impl Catalog {
         if planned.contract.is_none() || bound == planned.document.contract {
             return Ok(planned);
         }
+        planned.rebinds = true;
         for (route, known) in &state.routes {
             if known.document.to.contains(&planned.name) {
                 let resolved = routes::resolve(state, &self.engine, route, &known.document)?;
@@ -273,6 +288,7 @@ impl Catalog {
         &self,
         plan: &PlannedTopic,
         activation: Option<WentLive>,
+        binding: Option<Binding>,
     ) -> Result<Option<(Arc<Topic>, Put)>, Problem> {
         let _changing = self.changing();
         let now = self.planned_topic(&self.state(), plan.name.as_str(), &plan.document)?;
@@ -281,7 +297,7 @@ impl Catalog {
             each.map(|one| (one.route.name.clone(), one.basis.clone()))
                 .collect()
         };
-        if bases(&now) != bases(plan) {
+        if bases(&now) != bases(plan) || now.rebinds != plan.rebinds {
             return Ok(None);
         }
         let existing = self.state().topics.get(&now.name).cloned();
@@ -289,11 +305,13 @@ impl Catalog {
         let same = existing.as_ref().filter(|topic| {
             topic.contract().map(|bound| bound.reference()) == now.document.contract
         });
-        let before = same.and_then(|topic| topic.activation());
+        let before = same.map(|topic| (topic.activation(), topic.binding()));
+        let (activation_before, binding_before) = before.unwrap_or_default();
         let settings = Settings {
             document: now.document,
             contract: now.contract,
-            activation: activation.or(before),
+            activation: activation.or(activation_before),
+            binding: binding.or(binding_before),
         };
         let topic = self.store_topic(&now.name, settings)?;
         let put = if existing.is_some() {
@@ -310,6 +328,7 @@ impl Catalog {
             document: settings.document.clone(),
             deleting: false,
             activation: settings.activation.clone(),
+            binding: settings.binding.clone(),
         };
         self.tables
             .topics
@@ -371,6 +390,7 @@ impl Catalog {
             document: topic.document(),
             deleting: true,
             activation: None,
+            binding: None,
         };
         self.tables
             .topics

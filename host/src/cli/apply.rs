@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Client, Outcome, client::Failure, gate, output::say};
+use super::{Client, Outcome, client::Failure, gate, impact, output::say};
 use plan::{Act, Item, Plan};
 
 #[derive(Debug, Args)]
@@ -31,10 +31,10 @@ pub(super) struct ApplyArgs {
     /// With --dry-run: exit with 5 when there are changes.
     #[arg(long, requires = "dry_run")]
     exit_code: bool,
-    /// Have routes and contracts go live also where the activation gate refuses them; recorded.
+    /// Have routes and contracts go live also where the activation gate or stored events speak against it; recorded.
     #[arg(long)]
     force: bool,
-    /// Kept with what the activation gate said.
+    /// Kept with what was found.
     #[arg(long, default_value = "")]
     reason: String,
 }
@@ -62,6 +62,12 @@ pub(super) fn run(client: &Client, args: &ApplyArgs) -> Outcome {
         print_json(client, &plan, false);
         return Err(Failure::local(
             "the activation gate refuses it; nothing was changed. With --force it goes live all the same, which is recorded.",
+        ));
+    }
+    if !args.force && plan.items.iter().any(Item::breaks_events) {
+        print_json(client, &plan, false);
+        return Err(Failure::local(
+            "stored events do not fit the contracts that their topics would be bound to; nothing was changed. With --force they are bound all the same, which is recorded.",
         ));
     }
     let query = gate::query(args.force, &args.reason);
@@ -104,6 +110,12 @@ fn show(plan: &Plan) {
         for change in &item.changes {
             say!("    {change}");
         }
+        if let Some(binding) = &item.binding {
+            say!("    events: {}", impact::headline(&binding["events"]));
+            for line in impact::examples(&binding["events"]) {
+                say!("      {line}");
+            }
+        }
         for report in &item.gate {
             for line in gate::lines(report) {
                 say!("    gate: {line}");
@@ -120,7 +132,7 @@ fn print_json(client: &Client, plan: &Plan, applied: bool) {
                 Act::Change => "change",
                 Act::Keep => "keep",
             };
-            json!({"kind": item.kind, "name": item.name, "act": act, "changes": item.changes, "gate": item.gate})
+            json!({"kind": item.kind, "name": item.name, "act": act, "changes": item.changes, "gate": item.gate, "binding": item.binding})
         };
         let items: Vec<_> = plan.items.iter().map(item).collect();
         say!("{}", json!({"applied": applied, "plan": items}));

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Client, Outcome,
     client::{Failure, path, read_json},
+    impact,
     output::say,
     schema_file::{self, SchemaArgs, Sources},
     table,
@@ -171,6 +172,7 @@ pub(super) fn show_diff(
     new: &str,
     policy: Policy,
     reading: &SchemaArgs,
+    last: u32,
 ) -> Outcome {
     let mut sources = Sources::new(client);
     let before = named(&mut sources, client, old, reading)?;
@@ -186,6 +188,12 @@ pub(super) fn show_diff(
     };
     if let Some(told) = &told {
         answer["lines"] = json!(told);
+    }
+    if !Path::new(old).is_file() {
+        let touched = touched(client, old, &after, last)?;
+        for member in ["topics", "contracts"] {
+            answer[member] = touched[member].clone();
+        }
     }
     client.print(&answer, |answer| {
         for line in told.iter().flatten() {
@@ -208,8 +216,23 @@ pub(super) fn show_diff(
             say!("the schemas are the same");
         }
         show_comparison(answer);
+        for line in impact::lines(answer) {
+            say!("{line}");
+        }
     });
     outcome(answer["answer"].as_str())
+}
+
+/// What of a hub a definition would touch as the next version of a contract.
+fn touched(client: &Client, contract: &str, new: &Definition, last: u32) -> Result<Value, Failure> {
+    let (name, version) = super::contracts::version_of(client, contract)?;
+    let mut request = serde_json::to_value(new).map_err(Failure::local)?;
+    if let Some(members) = request.as_object_mut() {
+        members.remove("description");
+    }
+    request["version"] = json!(version);
+    request["events"] = json!(last);
+    client.post(&path(&["contracts", name, "compatibility"])?, &request)
 }
 
 /// A file, or NAME or NAME@VERSION of a hub.
@@ -254,29 +277,8 @@ fn show(answer: &Value) {
         );
         show_comparison(one);
     }
-    for topic in answer["topics"].as_array().into_iter().flatten() {
-        let events = &topic["events"];
-        say!(
-            "topic {} (bound to version {}): {} of the last {} events would be refused",
-            table::cell(&topic["topic"]),
-            topic["version"],
-            events["refused"],
-            events["checked"]
-        );
-        for route in topic["routes"].as_array().into_iter().flatten() {
-            say!("  written by route {}", table::cell(route));
-        }
-        for event in events["examples"].as_array().into_iter().flatten() {
-            let first = &event["violations"][0];
-            say!(
-                "  {}/{} {}: {} {}",
-                event["partition"],
-                event["offset"],
-                table::cell(&event["id"]),
-                table::cell(&first["pointer"]),
-                table::cell(&first["reason"])
-            );
-        }
+    for line in impact::lines(answer) {
+        say!("{line}");
     }
     say!("{}", table::cell(&answer["answer"]));
 }

@@ -81,6 +81,9 @@ pub(super) enum ContractCommand {
         policy: Policy,
         #[command(flatten)]
         reading: SchemaArgs,
+        /// How many of the last events of each bound topic are held against NEW, where OLD is a hub's.
+        #[arg(long, default_value_t = 1000, value_name = "EVENTS")]
+        last: u32,
     },
 }
 
@@ -157,8 +160,9 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
             new,
             policy,
             reading,
+            last,
         } => {
-            return compatibility::show_diff(client, old, new, *policy, reading);
+            return compatibility::show_diff(client, old, new, *policy, reading, *last);
         }
         ContractCommand::Infer(args) => return infer::run(client, args),
         ContractCommand::List => {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Client, Outcome,
     client::{Failure, path},
-    gate,
+    gate, impact,
     output::say,
     table,
 };
@@ -19,6 +19,16 @@ pub(super) enum TopicCommand {
     Show { topic: String },
     /// Make a topic, or change what is given of one that there is.
     Create(CreateArgs),
+    /// Say what binding a topic to a contract would mean; nothing is changed. Exits with 1 when stored events do not fit.
+    Check {
+        topic: String,
+        /// NAME@VERSION, or NAME for the latest version.
+        #[arg(long)]
+        contract: String,
+        /// How many of the last events are held against it.
+        #[arg(long, default_value_t = 1000, value_name = "EVENTS")]
+        last: u32,
+    },
     /// Delete a topic with all its events.
     Delete { topic: String },
 }
@@ -53,12 +63,15 @@ pub(super) struct CreateArgs {
     /// Take as much as comes.
     #[arg(long, conflicts_with_all = ["quota_events", "quota_bytes", "quota_burst_seconds"])]
     no_quota: bool,
-    /// Bind the contract also where the activation gate refuses it for a route that writes here; recorded.
+    /// Bind the contract also where it refuses stored events, or the activation gate refuses it for a route that writes here; recorded.
     #[arg(long)]
     force: bool,
-    /// Kept with what the activation gate said.
+    /// Kept with what was found.
     #[arg(long, default_value = "")]
     reason: String,
+    /// How many of the last events are held against another contract [default: 1000].
+    #[arg(long, value_name = "EVENTS")]
+    last: Option<u32>,
 }
 
 pub(super) fn run(client: &Client, command: &TopicCommand) -> Outcome {
@@ -93,6 +106,26 @@ pub(super) fn run(client: &Client, command: &TopicCommand) -> Outcome {
             let answer = create.run(client)?;
             client.print(&answer, show);
         }
+        TopicCommand::Check {
+            topic,
+            contract,
+            last,
+        } => {
+            let request = json!({"contract": contract, "events": last});
+            let answer = client.post(&path(&["topics", topic, "binding"])?, &request)?;
+            client.print(&answer, |answer| {
+                say!("{}", impact::headline(&answer["events"]));
+                for line in impact::examples(&answer["events"]) {
+                    say!("  {line}");
+                }
+                for line in impact::users(answer) {
+                    say!("{line}");
+                }
+            });
+            if answer["refused"] == true {
+                return Err(Failure::Told(1));
+            }
+        }
         TopicCommand::Delete { topic } => {
             client.delete(&path(&["topics", topic])?)?;
         }
@@ -104,7 +137,11 @@ impl CreateArgs {
     fn run(&self, client: &Client) -> Result<Value, Failure> {
         let path = path(&["topics", &self.topic])?;
         let present = client.find(&path)?;
-        let query = gate::query(self.force, &self.reason);
+        let mut query = gate::query(self.force, &self.reason);
+        if let Some(last) = self.last {
+            let separator = if query.is_empty() { '?' } else { '&' };
+            query.push_str(&format!("{separator}events={last}"));
+        }
         client.put(&format!("{path}{query}"), &self.document(present))
     }
 
@@ -115,7 +152,7 @@ impl CreateArgs {
             Some(Value::Object(present)) => present,
             _ => Map::new(),
         };
-        for shown in ["name", "state", "activation"] {
+        for shown in ["name", "state", "activation", "binding"] {
             document.remove(shown);
         }
         let given = [
@@ -186,6 +223,9 @@ fn show(topic: &Value) {
     if !kept.is_empty() {
         say!("gate        {kept}");
     }
+    if let Some(bound) = impact::bound(&topic["binding"]) {
+        say!("bound       {bound}");
+    }
     say!("durability  {}", table::cell(&topic["durability"]));
     say!("retention   {}", topic["retention"]);
     say!("dedupe      {}", topic["dedupe"]);
@@ -220,9 +260,10 @@ mod tests {
             no_quota: false,
             force: false,
             reason: String::new(),
+            last: None,
         };
         let present = json!({
-            "name": "t", "state": {}, "activation": {}, "partitions": 2, "contract": "c@1",
+            "name": "t", "state": {}, "activation": {}, "binding": {}, "partitions": 2, "contract": "c@1",
             "retention": {"max_age_seconds": 60}, "quota": {"burst_seconds": 2}
         });
         assert_eq!(

@@ -104,7 +104,7 @@ fn run(draft: &str, dialect: &str, files: &[PathBuf]) -> (BTreeSet<String>, usiz
 }
 
 /// The kind of a refusal, without what is particular to one schema.
-fn reason_of(reason: &str) -> &'static str {
+fn reason_of(reason: &str) -> &str {
     if reason.contains("linear time") {
         "pattern"
     } else if reason.contains("nothing is fetched") {
@@ -114,7 +114,7 @@ fn reason_of(reason: &str) -> &'static str {
     } else if reason.contains("is not in the schema") {
         "nowhere"
     } else {
-        "other"
+        reason
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{InvalidSchema, violation::shortened};
 
-/// Where the document stands among schemas; nothing can be fetched from there.
-const ADDRESS: &str = "sandbar:contract";
+/// Where a document without an address of its own stands; nothing can be fetched from there.
+const ADDRESS: &str = "sandbar://contract/";
 /// The most memory that one compiled pattern may take, in bytes.
 const PATTERN_SIZE: usize = 1024 * 1024;
 
@@ -15,6 +15,8 @@ const PATTERN_SIZE: usize = 1024 * 1024;
 pub(super) struct Document {
     registry: Registry<'static>,
     draft: Draft,
+    /// Where it stands: relative references count from here.
+    address: String,
 }
 
 impl Document {
@@ -35,12 +37,17 @@ impl Document {
             return Err(invalid(pointer, shortened(&error.to_string())));
         }
         check_references(schema, &mut String::from("/schema"), schema)?;
+        let address = address_of(schema, draft);
         let registry = Registry::new()
             .draft(draft)
-            .add(ADDRESS, schema.clone())
+            .add(&address, schema.clone())
             .and_then(|builder| builder.prepare())
             .map_err(|error| at_root(outside(&error.to_string())))?;
-        Ok(Self { registry, draft })
+        Ok(Self {
+            registry,
+            draft,
+            address,
+        })
     }
 
     pub fn draft(&self) -> Draft {
@@ -55,9 +62,21 @@ impl Document {
             .with_registry(&self.registry)
             .should_validate_formats(true)
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
-            .build(&json!({"$ref": format!("{ADDRESS}#{encoded}")}))
+            .build(&json!({"$ref": format!("{}#{encoded}", self.address)}))
             .map_err(|error| shortened(&error.to_string()))
     }
+}
+
+/// The address that a document gives itself, where it is a whole one. That of a draft stays the draft's own.
+fn address_of(schema: &Value, draft: Draft) -> String {
+    let name = if draft == Draft::Draft4 { "id" } else { "$id" };
+    // Up to draft-07 nothing beside a reference counts.
+    let counts = draft >= Draft::Draft201909 || schema.get("$ref").is_none();
+    let own = schema.get(name).and_then(Value::as_str).filter(|_| counts);
+    own.and_then(|own| own.split('#').next())
+        .filter(|own| fluent_uri::Uri::parse(*own).is_ok() && !own.contains("//json-schema.org/"))
+        .unwrap_or(ADDRESS)
+        .to_owned()
 }
 
 /// What must be encoded in a fragment (RFC 3986 §3.5).

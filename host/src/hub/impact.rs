@@ -1,24 +1,19 @@
-//! What a new version of a contract would touch: topics, the routes that write to them, and the events
-//! that are stored.
+//! What a new version of a contract would touch: the topics that are bound to it, what writes to them and
+//! reads from them, the contracts that refer to it, and the events that are stored.
 
-use sandbar_log::Log as _;
-use sandbar_types::{Batch, PartitionId};
+use sandbar_types::Name;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Hub, calls::ViolationAt};
-use crate::{
-    catalog::{self, Topic},
-    contract::{Comparison, Contract, Definition, Policy, Rule, Verdict},
-    problem::{Code, Problem},
+use super::{
+    Hub,
+    stored::{StoredEvents, check_events},
 };
-
-/// Refused events that are shown of each topic.
-const EXAMPLES: usize = 10;
-/// Bytes read at once.
-const BYTES_PER_READ: usize = 1024 * 1024;
-/// The most events of a topic that are looked at.
-pub const MOST_EVENTS: u32 = 100_000;
+use crate::{
+    catalog::{self, Channel, RouteDocument, looked_up},
+    contract::{Comparison, Definition, Policy, Rule, Verdict},
+    problem::Problem,
+};
 
 /// What a contract version would mean, without registering it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +29,8 @@ pub struct ContractImpact {
     /// The latest version first.
     pub against: Vec<VersionComparison>,
     pub topics: Vec<TopicImpact>,
+    /// The contracts that refer to it.
+    pub contracts: Vec<ContractUse>,
 }
 
 /// The comparison with one earlier version.
@@ -51,29 +48,61 @@ pub struct TopicImpact {
     pub topic: String,
     /// The version that it is bound to.
     pub version: u32,
-    /// The routes that write to it.
-    pub routes: Vec<String>,
+    #[serde(flatten)]
+    pub users: TopicUsers,
     pub events: StoredEvents,
 }
 
-/// The last events of a topic, held against the new version.
+/// What writes to a topic and reads from it, without clients.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub struct StoredEvents {
-    pub checked: usize,
-    /// How many the new version would refuse.
-    pub refused: usize,
-    /// The first of those.
-    pub examples: Vec<RefusedEvent>,
+pub struct TopicUsers {
+    /// Routes that have it as a target.
+    pub writers: Vec<RouteUse>,
+    /// Routes that have it as their source.
+    pub readers: Vec<RouteUse>,
+    /// Routes with a plugin that may look into it.
+    pub lookups: Vec<RouteUse>,
+    pub subscriptions: Vec<SubscriptionUse>,
 }
 
-/// A stored event that the new version would refuse.
+/// A route, with the plugin versions that it runs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RouteUse {
+    pub route: String,
+    pub paused: bool,
+    pub steps: Vec<StepUse>,
+}
+
+/// A plugin version in a route.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StepUse {
+    /// From 0.
+    pub step: usize,
+    /// `name@version`.
+    pub plugin: String,
+    /// The channel, `name@channel`, where the route names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+}
+
+/// A subscription to a topic.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SubscriptionUse {
+    pub subscription: String,
+    /// The hub sends the events to a webhook; else clients pull them.
+    pub push: bool,
+    /// Nothing is handed out.
+    pub paused: bool,
+}
+
+/// A version of another contract that refers to this one. It names the version that it means, so a new one
+/// does not change it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RefusedEvent {
-    pub partition: u32,
-    pub offset: u64,
-    pub id: String,
-    pub r#type: String,
-    pub violations: Vec<ViolationAt>,
+pub struct ContractUse {
+    /// `name@version`.
+    pub contract: String,
+    /// The version of this contract that it refers to.
+    pub refers_to: u32,
 }
 
 /// How to ask.
@@ -99,10 +128,7 @@ impl Hub {
         definition: &Definition,
         question: &ImpactQuestion,
     ) -> Result<ContractImpact, Problem> {
-        if question.events > MOST_EVENTS {
-            let detail = format!("/events: {MOST_EVENTS} at most");
-            return Err(Problem::new(Code::InvalidDocument, detail));
-        }
+        check_events(question.events)?;
         let (document, _) = self.catalog.agreement(name)?;
         let own_rule = self.catalog.rule(&document);
         let contract = catalog::check(definition)?;
@@ -138,12 +164,10 @@ impl Hub {
             let Some(bound) = topic.contract().filter(|bound| bound.name.as_str() == name) else {
                 continue;
             };
-            let routes = self.catalog.routes().into_iter();
-            let writing = routes.filter(|(_, route)| route.document.to.contains(&topic.name));
             topics.push(TopicImpact {
                 topic: topic.name.to_string(),
                 version: bound.version,
-                routes: writing.map(|(name, _)| name.to_string()).collect(),
+                users: self.users_of(&topic.name),
                 events: self.hold_events(&topic, &contract, question.events)?,
             });
         }
@@ -155,82 +179,72 @@ impl Hub {
             refused,
             against,
             topics,
+            contracts: self.referring_to(name),
         })
     }
 
-    /// The last events of a topic, in equal parts of its partitions.
-    fn hold_events(
-        &self,
-        topic: &Topic,
-        contract: &Contract,
-        events: u32,
-    ) -> Result<StoredEvents, Problem> {
-        let mut stored = StoredEvents::default();
-        let each = u64::from(events.div_ceil(topic.partitions.max(1)));
-        for partition in topic.partition_ids() {
-            let bounds = self
-                .log
-                .bounds(&partition)
-                .map_err(|error| unreadable(&error))?;
-            let mut next = bounds.earliest.max(bounds.tail.saturating_sub(each));
-            while next < bounds.tail {
-                let frames = self
-                    .log
-                    .read(&partition, next, BYTES_PER_READ)
-                    .map_err(|error| unreadable(&error))?;
-                if frames.is_empty() {
-                    break;
-                }
-                for frame in frames {
-                    let batch = Batch::decode(&frame.body).map_err(|error| {
-                        Problem::new(Code::Damaged, format!("{partition}: {error}"))
-                    })?;
-                    let skip =
-                        usize::try_from(next.saturating_sub(frame.base)).unwrap_or(usize::MAX);
-                    for index in skip.min(batch.len())..batch.len() {
-                        let offset = frame.base + index as u64;
-                        stored.hold(contract, &partition, &batch, index, offset);
-                    }
-                    next = next.max(frame.base + batch.len() as u64);
-                }
+    /// What writes to a topic and reads from it.
+    pub(super) fn users_of(&self, topic: &Name) -> TopicUsers {
+        let mut users = TopicUsers::default();
+        for (name, route) in self.catalog.routes() {
+            let document = &route.document;
+            let looks = (document.steps.iter())
+                .any(|step| looked_up(&step.grants).any(|looked| looked == topic));
+            if document.from != *topic && !document.to.contains(topic) && !looks {
+                continue;
+            }
+            let one = RouteUse {
+                route: name.to_string(),
+                paused: route.paused,
+                steps: self.steps_of(document),
+            };
+            if document.to.contains(topic) {
+                users.writers.push(one.clone());
+            }
+            if document.from == *topic {
+                users.readers.push(one.clone());
+            }
+            if looks {
+                users.lookups.push(one);
             }
         }
-        Ok(stored)
-    }
-}
-
-impl StoredEvents {
-    fn hold(
-        &mut self,
-        contract: &Contract,
-        partition: &PartitionId,
-        batch: &Batch,
-        index: usize,
-        offset: u64,
-    ) {
-        self.checked += 1;
-        let event = batch.get(index);
-        let outcome = contract.check(event.r#type, event.datacontenttype, event.data);
-        let Err(violations) = outcome else { return };
-        self.refused += 1;
-        if self.examples.len() >= EXAMPLES {
-            return;
+        for (name, record) in self.catalog.subscriptions() {
+            if record.document.topics.contains(topic) {
+                users.subscriptions.push(SubscriptionUse {
+                    subscription: name.to_string(),
+                    push: record.document.push.is_some(),
+                    paused: record.rests(),
+                });
+            }
         }
-        let places = violations.violations.into_iter().map(|one| ViolationAt {
-            pointer: one.pointer,
-            reason: one.reason,
-            schema_pointer: one.schema_pointer,
-        });
-        self.examples.push(RefusedEvent {
-            partition: partition.partition,
-            offset,
-            id: event.id.to_owned(),
-            r#type: event.r#type.to_owned(),
-            violations: places.collect(),
-        });
+        users
     }
-}
 
-fn unreadable(error: &sandbar_log::Error) -> Problem {
-    Problem::new(Code::Damaged, error.to_string())
+    fn steps_of(&self, document: &RouteDocument) -> Vec<StepUse> {
+        let steps = document.steps.iter().enumerate();
+        let uses = steps.map(|(step, named)| {
+            let plugin = named.plugin.split('@').next().unwrap_or_default();
+            let channels = self.catalog.channels(plugin);
+            let channel = channels.iter().find(|one| one.reference() == named.plugin);
+            StepUse {
+                step,
+                plugin: channel.map_or_else(|| named.plugin.clone(), Channel::target),
+                channel: channel.map(Channel::reference),
+            }
+        });
+        uses.collect()
+    }
+
+    fn referring_to(&self, name: &str) -> Vec<ContractUse> {
+        let contracts = self.catalog.contracts().into_iter();
+        let uses = contracts.flat_map(|bound| {
+            let references = bound.definition.references.clone().into_iter();
+            let own = references.filter(|reference| reference.contract.as_str() == name);
+            own.map(move |reference| ContractUse {
+                contract: bound.reference(),
+                refers_to: reference.version,
+            })
+        });
+        uses.collect()
+    }
 }

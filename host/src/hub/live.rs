@@ -14,22 +14,24 @@ use crate::{
 };
 
 impl Hub {
-    /// Makes or changes a topic. Where another contract version is bound, the gate looks at the routes that
-    /// write to it.
+    /// Makes or changes a topic. Where another contract version is bound, the last `events` of the topic are
+    /// held against it, and the gate looks at the routes that write to it.
     ///
     /// # Errors
-    /// Whatever is wrong with the document; `activation-refused`.
+    /// Whatever is wrong with the document; `stored-events-refused`, `activation-refused`.
     pub async fn put_topic(
         self: &Arc<Self>,
         name: String,
         document: TopicDocument,
         asking: Asking,
+        events: u32,
     ) -> Result<(Arc<Topic>, Put), Problem> {
         loop {
             let (named, wanted) = (name.clone(), document.clone());
             let plan = self
                 .blocking(move |hub| hub.catalog.plan_topic(&named, &wanted))
                 .await?;
+            let binding = self.hold_binding(&name, &plan, &asking, events).await?;
             let candidates = plan.routes.iter().map(|affected| {
                 let contracts = plan.contract.iter();
                 let contracts = contracts.filter_map(|bound| {
@@ -47,7 +49,7 @@ impl Hub {
             let gated = self.pass_gate(candidates.collect(), asking.force).await?;
             let live = gated.map(|gated| Self::went_live(&asking.because, gated));
             let put = self
-                .blocking(move |hub| hub.catalog.put_topic(&plan, live))
+                .blocking(move |hub| hub.catalog.put_topic(&plan, live, binding))
                 .await?;
             if let Some(put) = put {
                 return Ok(put);

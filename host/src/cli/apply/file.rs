@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::entries::Entries;
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
         schema_file,
         slip::meant,
     },
-    contract::{Definition, Format},
+    contract::{Definition, Format, Policy, Rule},
 };
 
 /// What the file says.
@@ -27,6 +28,8 @@ pub(super) struct Wanted {
     /// Of contracts: from the name that the schema uses to `name@version`, or `name` alone for the version
     /// that the file brings.
     pub contract_references: BTreeMap<String, BTreeMap<String, String>>,
+    /// What the file says of contracts besides their versions, as the members of their documents.
+    pub agreements: BTreeMap<String, Map<String, Value>>,
     pub plugins: BTreeMap<String, PluginFile>,
     pub topics: BTreeMap<String, TopicDocument>,
     pub routes: BTreeMap<String, RouteDocument>,
@@ -77,6 +80,27 @@ struct ContractEntry {
     types: Option<Types>,
     #[serde(default)]
     description: String,
+    /// What new versions have to keep.
+    compatibility: Option<Rule>,
+    policy: Option<Policy>,
+    owner: Option<String>,
+    deprecated: Option<bool>,
+}
+
+impl ContractEntry {
+    /// The members of the contract's document that are given.
+    fn agreement(&self) -> Map<String, Value> {
+        let members = [
+            ("compatibility", self.compatibility.map(|rule| json!(rule))),
+            ("policy", self.policy.map(|policy| json!(policy))),
+            ("owner", self.owner.as_ref().map(|owner| json!(owner))),
+            ("deprecated", self.deprecated.map(|yes| json!(yes))),
+        ];
+        let given = members.into_iter();
+        given
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -115,6 +139,10 @@ pub(super) fn read(path: &Path) -> Result<Wanted, Failure> {
         ..Wanted::default()
     };
     for (name, entry) in document.contracts.0 {
+        let agreement = entry.agreement();
+        if !agreement.is_empty() {
+            wanted.agreements.insert(name.clone(), agreement);
+        }
         let types = match entry.types {
             None => None,
             Some(Types::Inline(types)) => Some(types),

@@ -6,7 +6,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{contracts, file::Wanted, references, version::Version};
@@ -35,6 +35,8 @@ pub(super) struct Item {
     pub changes: Vec<String>,
     /// What the activation gate says of it, where all that it names is there already.
     pub gate: Vec<Value>,
+    /// What the stored events of a topic say of the contract that it is to be bound to.
+    pub binding: Option<Value>,
     call: Call,
 }
 
@@ -56,6 +58,9 @@ pub(super) fn make(client: &Client, wanted: &Wanted) -> Result<Plan, Failure> {
     let mut items = Vec::new();
     let mut versions = BTreeMap::new();
     for name in contracts::order(wanted)? {
+        if let Some(members) = wanted.agreements.get(name) {
+            items.push(agreement(client, name, members)?);
+        }
         let (item, version) = contract(client, wanted, name, &versions)?;
         versions.insert(name, version);
         items.push(item);
@@ -69,6 +74,7 @@ pub(super) fn make(client: &Client, wanted: &Wanted) -> Result<Plan, Failure> {
         let mut item = topic(client, wanted, name, document, &versions)?;
         if let Some(contract) = item.rebinds() {
             item.gate = ask_of_writers(client, name, &contract)?;
+            item.binding = ask_of_events(client, wanted, name, &contract, &versions)?;
             bound.insert(name.clone(), contract);
         }
         items.push(item);
@@ -116,6 +122,79 @@ fn ask_of_writers(client: &Client, topic: &str, contract: &str) -> Result<Vec<Va
     Ok(asked.collect())
 }
 
+/// What the stored events of a topic say of the contract that it is to be bound to, which may be new in the
+/// file; `None` where that cannot be told yet.
+fn ask_of_events(
+    client: &Client,
+    wanted: &Wanted,
+    topic: &str,
+    contract: &str,
+    versions: &BTreeMap<&str, Version>,
+) -> Result<Option<Value>, Failure> {
+    let base = contract.split('@').next().unwrap_or(contract);
+    let new = versions
+        .get(base)
+        .filter(|version| !version.present && contract == format!("{base}@{}", version.number));
+    let request = match new {
+        Some(_) => {
+            let (definition, pending) = contracts::definition(client, wanted, base, versions)?;
+            if pending {
+                // What it refers to is not on the hub, so nobody can tell before it is.
+                return Ok(None);
+            }
+            let mut request = serde_json::to_value(definition).map_err(Failure::local)?;
+            if let Some(members) = request.as_object_mut() {
+                members.remove("description");
+            }
+            request
+        }
+        None => json!({"contract": contract}),
+    };
+    client
+        .post(&path(&["topics", topic, "binding"])?, &request)
+        .map(Some)
+}
+
+/// What the file says of a contract besides its versions, laid over what there is.
+fn agreement(client: &Client, name: &str, members: &Map<String, Value>) -> Result<Item, Failure> {
+    let path = path(&["contracts", name])?;
+    let found = client.find(&path)?;
+    let is_there = found.is_some();
+    let mut document = match found {
+        Some(Value::Object(found)) => found,
+        _ => Map::new(),
+    };
+    if document.get("inherited") == Some(&Value::Bool(true)) {
+        document.remove("compatibility");
+    }
+    document.retain(|member, _| !matches!(member.as_str(), "name" | "versions" | "inherited"));
+    let mut changes = Vec::new();
+    for (member, value) in members {
+        let before = document.insert(member.clone(), value.clone());
+        if before.as_ref() != Some(value) {
+            let before = before.unwrap_or(Value::Null);
+            changes.push(format!("{member}: {before} → {value}"));
+        }
+    }
+    let act = match (changes.is_empty(), is_there) {
+        (true, _) => Act::Keep,
+        (false, true) => Act::Change,
+        (false, false) => Act::Make,
+    };
+    Ok(Item {
+        kind: "agreement",
+        name: name.to_owned(),
+        act,
+        changes,
+        gate: Vec::new(),
+        binding: None,
+        call: Call::Put {
+            path,
+            document: Value::Object(document),
+        },
+    })
+}
+
 /// All versions of a contract; none where the hub does not know it.
 fn listed(client: &Client, name: &str) -> Result<Vec<Value>, Failure> {
     let found = client.find(&path(&["contracts", name, "versions"])?)?;
@@ -149,6 +228,7 @@ fn contract(
         act,
         changes,
         gate: Vec::new(),
+        binding: None,
         call: Call::Contract(document),
     };
     Ok((item, version))
@@ -179,6 +259,7 @@ fn plugin(client: &Client, wanted: &Wanted, name: &str) -> Result<Item, Failure>
         act,
         changes: Vec::new(),
         gate: Vec::new(),
+        binding: None,
         call: Call::Plugin(file.bytes.clone()),
     })
 }
@@ -226,6 +307,7 @@ fn topic(
         act,
         changes,
         gate: Vec::new(),
+        binding: None,
         call: Call::Put { path, document },
     })
 }
@@ -240,6 +322,7 @@ fn route(client: &Client, name: &str, document: &RouteDocument) -> Result<Item, 
         act,
         changes,
         gate: Vec::new(),
+        binding: None,
         call: Call::Put { path, document },
     })
 }
@@ -270,6 +353,7 @@ fn subscription(
         act,
         changes,
         gate: Vec::new(),
+        binding: None,
         call: Call::Put { path, document },
     })
 }
@@ -294,6 +378,7 @@ fn compare<T: Serialize + DeserializeOwned>(
         "made",
         "webhook",
         "activation",
+        "binding",
         "forced",
     ] {
         kept.remove(extra);
@@ -340,6 +425,12 @@ impl Item {
         let rebinds = self.act == Act::Change && self.changes.iter().any(other);
         let contract = document["contract"].as_str().filter(|_| rebinds)?;
         Some(contract.to_owned())
+    }
+
+    /// Whether stored events speak against the contract that the topic is to be bound to.
+    pub(super) fn breaks_events(&self) -> bool {
+        let binding = self.binding.as_ref();
+        binding.is_some_and(|binding| binding["refused"] == true)
     }
 
     /// Whether the activation gate refuses it.
