@@ -64,6 +64,7 @@ bench: guests build
 	target/release/sandbar bench --concurrency 1 --events 50000
 	target/release/sandbar bench push
 	target/release/sandbar bench pull
+	target/release/sandbar bench contracts
 	target/release/sandbar bench hostile
 	target/release/sandbar bench plugins
 

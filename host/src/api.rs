@@ -16,6 +16,7 @@ mod logs;
 mod plugins;
 mod pull;
 mod refusal;
+mod registry;
 mod routes;
 mod server;
 mod shadows;
@@ -54,6 +55,7 @@ type Shared = axum::extract::State<Arc<Hub>>;
         (name = "routes", description = "From a topic through plugins to other topics"),
         (name = "jobs", description = "Long work: redrives and replays"),
         (name = "subscriptions", description = "Consumer groups: pull events and settle them, or have them sent"),
+        (name = "registry", description = "The Schema Registry API of Confluent, over the same contracts"),
         (name = "system", description = "Probes, metrics, documents"),
     ),
     components(schemas(refusal::ProblemDocument))
@@ -70,12 +72,15 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(contracts::register, contracts::versions))
         .routes(routes!(contracts::get, contracts::delete))
         .routes(routes!(contracts::check))
+        .routes(routes!(contracts::lookup))
+        .routes(routes!(contracts::schema))
         .routes(routes!(
             agreements::put,
             agreements::get,
             agreements::delete
         ))
         .routes(routes!(agreements::compatibility))
+        .routes(routes!(agreements::infer))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::versions))
         .routes(routes!(plugins::upload, plugins::get, plugins::delete))
@@ -86,6 +91,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(logs::get))
         .routes(routes!(routes::list))
         .routes(routes!(routes::put, routes::get, routes::delete))
+        .routes(routes!(routes::gate))
         .routes(routes!(routes::pause))
         .routes(routes!(routes::resume))
         .routes(routes!(shadows::put, shadows::get, shadows::delete))
@@ -96,6 +102,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
             subscriptions::get,
             subscriptions::delete
         ))
+        .routes(routes!(subscriptions::check))
         .routes(routes!(pull::events))
         .routes(routes!(pull::ack))
         .routes(routes!(subscriptions::reset, subscriptions::resets))
@@ -114,21 +121,33 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::cancel))
+        .routes(routes!(system::asyncapi))
         .routes(routes!(system::status))
         .routes(routes!(system::healthz))
         .routes(routes!(system::readyz))
         .routes(routes!(system::metrics))
         .routes(routes!(system::problem_page))
+        .merge(registry::described())
 }
 
-/// The OpenAPI document as JSON, as served and as committed in `docs/openapi.json`.
+/// The OpenAPI document of all calls as JSON, as committed in `docs/openapi.json`. A running hub adds the
+/// events of its topics.
 #[must_use]
 pub fn openapi() -> String {
-    let (_, mut document) = described().split_for_parts();
-    idempotency::describe(&mut document);
-    let mut text = document.to_pretty_json().unwrap_or_default();
+    let mut text = document().to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
+}
+
+fn document() -> utoipa::openapi::OpenApi {
+    let (_, mut document) = described().split_for_parts();
+    idempotency::describe(&mut document);
+    document
+}
+
+/// See [`openapi`].
+fn openapi_value() -> serde_json::Value {
+    serde_json::to_value(document()).unwrap_or_default()
 }
 
 /// The whole API over a hub.
@@ -153,6 +172,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .layer(middleware::from_fn(caller::establish))
         .layer(RequestDecompressionLayer::new())
         .layer(middleware::map_response(refusal::dress))
+        .layer(middleware::from_fn(registry::dress))
         .layer(CatchPanicLayer::custom(refusal::panicked))
         .with_state(hub)
 }

@@ -5,6 +5,7 @@
 //! loop, plus two raw synced writes. Both take the same events, in turn, on the same disk.
 
 mod client;
+pub mod contracts;
 mod floor;
 pub mod hostile;
 mod load;
@@ -122,7 +123,7 @@ fn measure(options: &Options, plugin: &[u8], folder: &Path) -> Result<Measured, 
     };
     // One round that is not counted: the pages of the files and the plugin's instance are there then.
     for round in 0..=options.rounds {
-        let bodies = load::bodies(options, round);
+        let bodies = load::bodies(options.events, options.batch, round);
         let floor = floor::run(&bodies, &folder.join(format!("floor-{round}")))?;
         let cpu_before = hub.cpu_seconds();
         let outcome = runtime.block_on(client.round(options, &bodies, round, &mut measured))?;

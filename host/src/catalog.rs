@@ -25,35 +25,41 @@ mod channels;
 mod contracts;
 mod documents;
 mod grants;
+mod live;
 mod plugins;
 mod push;
+mod registry;
 mod resolved;
 mod routes;
+mod schema_ids;
 mod shadows;
+mod subjects;
 mod subscriptions;
 mod topics;
 
 pub use agreements::{ContractDocument, Held};
-pub use channels::{Activation, Because, Channel, Moved};
-pub use contracts::{BoundContract, check};
+pub use channels::{Activation, Because, Channel, Moved, PlannedMove};
+pub use contracts::{BoundContract, Registering, check};
 pub use documents::{
     Dedupe, Durability, Quota, Retention, RetryPolicy, RouteDocument, Start, StepDocument,
     StepLimits, TopicDocument,
 };
 pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
+pub use live::{Affected, Basis, Forced, GateOutcome, Gated, GatedFailure, WentLive};
 pub use plugins::{PluginRecord, RegisteredPlugin};
 pub use push::{
     MASK, PRIVATE_TARGETS_HELP, PushBatch, PushDocument, PushMode, PushTimeouts, SECRET_PREFIX,
     Secret, roots,
 };
+pub use registry::{Import, Mode, Which};
 pub use resolved::{Resolved, ResolvedStep};
-pub use routes::{Route, code_of_start};
+pub use routes::{PlannedRoute, Route, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};
 pub use subscriptions::{
-    Disabled, OnFailure, SubscriptionDocument, SubscriptionRecord, SubscriptionRetry,
-    SubscriptionStart, check_partition,
+    Change, Disabled, OnFailure, PlannedSubscription, SubscriptionDocument, SubscriptionRecord,
+    SubscriptionRetry, SubscriptionStart, check_partition,
 };
-pub use topics::Topic;
+pub use topics::{PlannedTopic, Topic};
 
 /// The topic of dead letters.
 pub const DEAD_LETTERS: &str = "sandbar.dead-letters";
@@ -82,6 +88,9 @@ pub struct Catalog {
 struct Tables {
     topics: meta::Table<topics::Record>,
     contracts: meta::Table<contracts::Record>,
+    schema_ids: meta::Table<schema_ids::Record>,
+    contract_numbers: meta::Table<contracts::Numbers>,
+    registry: meta::Table<registry::Settings>,
     agreements: meta::Table<ContractDocument>,
     plugins: meta::Table<PluginRecord>,
     channels: meta::Table<Channel>,
@@ -96,6 +105,13 @@ struct State {
     services: Arc<dyn Services>,
     topics: BTreeMap<Name, Arc<Topic>>,
     contracts: BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>,
+    /// Versions that are deleted softly: found by id, and nowhere else.
+    withdrawn: BTreeMap<Name, BTreeMap<u32, Arc<BoundContract>>>,
+    schema_ids: schema_ids::SchemaIds,
+    /// The highest numbers of contracts of which versions were deleted.
+    contract_numbers: BTreeMap<Name, u32>,
+    /// By contract; `*` for all.
+    settings: BTreeMap<String, registry::Settings>,
     agreements: BTreeMap<Name, ContractDocument>,
     plugins: BTreeMap<Name, BTreeMap<String, RegisteredPlugin>>,
     /// By `plugin@channel`.
@@ -122,6 +138,9 @@ impl Catalog {
         let tables = Tables {
             topics: meta::Table::new(store.clone(), meta::tables::TOPICS),
             contracts: meta::Table::new(store.clone(), meta::tables::CONTRACTS),
+            schema_ids: meta::Table::new(store.clone(), meta::tables::SCHEMA_IDS),
+            contract_numbers: meta::Table::new(store.clone(), meta::tables::CONTRACT_NUMBERS),
+            registry: meta::Table::new(store.clone(), meta::tables::REGISTRY),
             agreements: meta::Table::new(store.clone(), meta::tables::AGREEMENTS),
             plugins: meta::Table::new(store.clone(), meta::tables::PLUGINS),
             channels: meta::Table::new(store.clone(), meta::tables::CHANNELS),
@@ -138,6 +157,10 @@ impl Catalog {
                 services,
                 topics: BTreeMap::new(),
                 contracts: BTreeMap::new(),
+                withdrawn: BTreeMap::new(),
+                schema_ids: schema_ids::SchemaIds::default(),
+                contract_numbers: BTreeMap::new(),
+                settings: BTreeMap::new(),
                 agreements: BTreeMap::new(),
                 plugins: BTreeMap::new(),
                 channels: BTreeMap::new(),
@@ -149,6 +172,7 @@ impl Catalog {
         };
         catalog.load_contracts()?;
         catalog.load_agreements()?;
+        catalog.load_settings()?;
         catalog.load_topics()?;
         if bundled {
             catalog.load_bundled()?;

@@ -9,6 +9,8 @@ mod client;
 mod compatibility;
 mod contracts;
 mod dead_letters;
+mod gate;
+mod infer;
 mod jobs;
 mod local;
 mod logs;
@@ -107,8 +109,14 @@ enum Command {
     Log(local::LogCommand),
     /// Measure the whole way of events against a floor on this machine.
     Bench(bench::BenchArgs),
-    /// Print the OpenAPI document of the HTTP API.
+    /// Print the OpenAPI document of the HTTP API. A running hub's /openapi.json has its events, too.
     Openapi,
+    /// Print the AsyncAPI document of a hub: topics, contracts, routes and subscriptions.
+    Asyncapi {
+        /// Write it to a file instead.
+        #[arg(long, value_name = "FILE")]
+        out: Option<std::path::PathBuf>,
+    },
     /// Compile a plugin from standard input to standard output: what a hub starts for each upload.
     #[command(name = local::COMPILE, hide = true)]
     CompilePlugin { limits: Vec<String> },
@@ -145,6 +153,7 @@ pub fn main(args: Args) -> ExitCode {
             output::write(format_args!("{}", crate::api::openapi()));
             Ok(())
         }
+        Command::Asyncapi { out } => asyncapi(&client, out.as_deref()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "sandbar", &mut script);
@@ -156,4 +165,15 @@ pub fn main(args: Args) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Key by key as the hub writes it: it is JSON with `--json` and without.
+fn asyncapi(client: &Client, out: Option<&std::path::Path>) -> Outcome {
+    let document = client.get("/asyncapi.json")?;
+    let Some(file) = out else {
+        output::write(format_args!("{document:#}\n"));
+        return Ok(());
+    };
+    std::fs::write(file, format!("{document:#}\n"))
+        .map_err(|error| Failure::local(format!("cannot write {}: {error}", file.display())))
 }

@@ -25,8 +25,28 @@ pub struct Config {
     pub compiler: Option<Compiler>,
     /// Which addresses webhooks may have.
     pub private_targets: Targets,
+    /// What the activation gate looks at.
+    pub gate: Gate,
     /// Whether the plugins that the binary carries are there.
     pub bundled_plugins: bool,
+}
+
+/// What the activation gate looks at before something goes live. With none of both there is no gate.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    /// Inputs that are made from the contract of a route's source.
+    pub generated: usize,
+    /// The last events of a route's source.
+    pub real: usize,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            generated: 200,
+            real: 100,
+        }
+    }
 }
 
 /// What the API wants to know.

@@ -1,156 +1,116 @@
-//! Contracts: what the data of a topic's events must look like, as JSON Schema.
+//! Contracts: what the data of a topic's events must look like, as JSON Schema, Avro or Protobuf.
 //!
-//! Pure: no HTTP, no disk, and nothing is ever fetched; a schema that refers to another document is
-//! refused. A contract holds one schema document, of draft-04 to 2020-12 by its `$schema` (2020-12
-//! without one). Either the whole document holds for every event, or `types` says which part of it
-//! holds for which CloudEvents type; other types are refused then.
-//!
-//! Patterns run on an engine that needs time linear in the text. Patterns that need backtracking
-//! (look-around, back-references) are refused, so that no event can stall the hub.
+//! Pure: no HTTP, no disk, and nothing is ever fetched; a schema may refer to other contracts, which are
+//! handed in with it, and to nothing else. Either the whole schema holds for every event, or `types` says
+//! which part of it holds for which CloudEvents type; other types are refused then.
 
+mod bundle;
 mod compatibility;
 mod definition;
+pub mod infer;
+mod json;
+mod lazy;
 mod schema;
 mod violation;
 
-use std::{collections::BTreeMap, fmt, sync::OnceLock};
-
-use jsonschema::{Draft, Validator};
-use sandbar_types::event::is_json;
 use serde_json::Value;
 
 pub use compatibility::{
     Comparison, Finding, Outcome, Policy, Rule, Undecided, Verdict, compare, flaw,
 };
-pub use definition::Definition;
+pub use definition::{ContractReference, Definition, Format};
+pub use infer::plain_name;
+pub use lazy::Lazy;
+pub(crate) use schema::pointer_of;
 pub use violation::{Violation, Violations};
+
+/// The names of Avro's primitive types, each a schema by itself.
+const AVRO_PRIMITIVES: [&str; 8] = [
+    "null", "boolean", "int", "long", "float", "double", "bytes", "string",
+];
 
 /// Why a definition is no contract.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{pointer}: {reason}")]
 pub struct InvalidSchema {
-    /// JSON Pointer into the definition: `/schema/…` or `/types/…`.
+    /// JSON Pointer into the definition: `/schema/…`, `/types/…` or `/references/…`.
     pub pointer: String,
     pub reason: String,
 }
 
-/// A compiled contract. The part of each type is compiled when the first event of that type comes:
-/// a document of hundreds of types starts fast and takes memory for those that are used.
-pub struct Contract {
-    document: schema::Document,
-    types: Option<BTreeMap<String, Part>>,
-    whole: Option<Validator>,
-}
+/// A compiled contract.
+#[derive(Debug)]
+pub struct Contract(Compiled);
 
-struct Part {
-    /// JSON Pointer into the document, without `#`.
-    pointer: String,
-    validator: OnceLock<Result<Validator, String>>,
-}
-
-impl fmt::Debug for Contract {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let types = self
-            .types
-            .as_ref()
-            .map(|types| types.keys().collect::<Vec<_>>());
-        f.debug_struct("Contract")
-            .field("draft", &self.document.draft())
-            .field("types", &types)
-            .finish_non_exhaustive()
-    }
+#[derive(Debug)]
+enum Compiled {
+    Json(Box<json::Schema>),
 }
 
 impl Contract {
     /// Checks a definition and makes it ready for events.
     ///
     /// # Errors
-    /// When the schema breaks its draft's rules, a reference leads nowhere or out of the document, a
-    /// pattern cannot be run, or a type names no part of the document. The first fault is told.
+    /// When the schema breaks the rules of its format, a reference leads nowhere or to what is not listed,
+    /// a pattern cannot be run, or a type names no part of the schema. The first fault is told.
     pub fn compile(definition: &Definition) -> Result<Self, InvalidSchema> {
-        let document = schema::Document::new(&definition.schema)?;
-        let Some(types) = &definition.types else {
-            let whole = document.validator("").map_err(|reason| InvalidSchema {
-                pointer: "/schema".into(),
-                reason,
-            })?;
-            return Ok(Self {
-                document,
-                types: None,
-                whole: Some(whole),
-            });
-        };
-        if types.is_empty() {
-            let reason = "names no type, so no event could pass; leave it out to check all with the whole schema";
-            return Err(InvalidSchema {
-                pointer: "/types".into(),
-                reason: reason.into(),
-            });
-        }
-        let mut parts = BTreeMap::new();
-        for (name, reference) in types {
-            let invalid = |reason: String| InvalidSchema {
-                pointer: format!("/types/{}", name.replace('~', "~0").replace('/', "~1")),
-                reason,
-            };
-            let pointer = schema::pointer_of(reference).map_err(invalid)?;
-            match definition.schema.pointer(&pointer) {
-                Some(Value::Object(_) | Value::Bool(_)) => {}
-                Some(_) => {
-                    return Err(invalid(format!(
-                        "{reference} is no schema: an object or a boolean is needed"
-                    )));
-                }
-                None => return Err(invalid(format!("{reference} is not in the schema"))),
+        let compiled = match definition.format {
+            Format::Json => Compiled::Json(Box::new(json::Schema::compile(definition)?)),
+            Format::Avro | Format::Protobuf => {
+                return Err(InvalidSchema {
+                    pointer: "/format".to_owned(),
+                    reason: format!("{} schemas cannot be read", definition.format.title()),
+                });
             }
-            parts.insert(
-                name.clone(),
-                Part {
-                    pointer,
-                    validator: OnceLock::new(),
-                },
-            );
+        };
+        Ok(Self(compiled))
+    }
+
+    /// The format of the schema.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        match &self.0 {
+            Compiled::Json(_) => Format::Json,
         }
-        Ok(Self {
-            document,
-            types: Some(parts),
-            whole: None,
-        })
     }
 
     /// The draft of JSON Schema that the contract is checked by.
     #[must_use]
-    pub fn draft(&self) -> Draft {
-        self.document.draft()
+    pub fn draft(&self) -> Option<jsonschema::Draft> {
+        match &self.0 {
+            Compiled::Json(schema) => Some(schema.draft()),
+        }
+    }
+
+    /// An Avro schema with the types that it refers to in it; no other schema has this form.
+    #[must_use]
+    pub fn resolved_text(&self) -> Option<String> {
+        match &self.0 {
+            Compiled::Json(_) => None,
+        }
+    }
+
+    /// The `FileDescriptorProto` of a Protobuf schema in base64; no other schema has this form.
+    #[must_use]
+    pub fn serialized(&self) -> Option<String> {
+        match &self.0 {
+            Compiled::Json(_) => None,
+        }
     }
 
     /// Checks the data of an event.
     ///
     /// # Errors
-    /// When the type is not listed, the data is not JSON, or it breaks the schema.
+    /// When the type is not listed, the data is not in the contract's format, or it breaks the schema.
     pub fn check(
         &self,
         event_type: &str,
         datacontenttype: &str,
         data: &[u8],
     ) -> Result<(), Violations> {
-        let validator = self.validator(event_type)?;
-        if !is_json(datacontenttype) {
-            let reason = format!(
-                "the contract is for JSON; the event says {:?}",
-                violation::shortened(datacontenttype)
-            );
-            return Err(Violation::new("/datacontenttype", "", reason).into());
+        match &self.0 {
+            Compiled::Json(schema) => schema.check(event_type, datacontenttype, data),
         }
-        let value = serde_json::from_slice(data).map_err(|error| {
-            let reason = if data.is_empty() {
-                "the event has no data; the contract needs JSON".to_owned()
-            } else {
-                format!("the data is not JSON: {error}")
-            };
-            Violations::from(Violation::new("/data", "", reason))
-        })?;
-        verdict(validator, &value)
     }
 
     /// Checks data that is parsed already.
@@ -158,52 +118,13 @@ impl Contract {
     /// # Errors
     /// When the type is not listed, or the data breaks the schema.
     pub fn check_value(&self, event_type: &str, data: &Value) -> Result<(), Violations> {
-        verdict(self.validator(event_type)?, data)
-    }
-
-    fn validator(&self, event_type: &str) -> Result<&Validator, Violations> {
-        if let Some(whole) = &self.whole {
-            return Ok(whole);
+        match &self.0 {
+            Compiled::Json(schema) => schema.check_value(event_type, data),
         }
-        let types = self.types.iter().flatten();
-        let part = self
-            .types
-            .as_ref()
-            .and_then(|types| types.get(event_type))
-            .ok_or_else(|| {
-                let known: Vec<&str> = types
-                    .clone()
-                    .take(5)
-                    .map(|(name, _)| name.as_str())
-                    .collect();
-                let more = types.count().saturating_sub(known.len());
-                let more = if more > 0 {
-                    format!(" and {more} more")
-                } else {
-                    String::new()
-                };
-                let reason = format!(
-                    "type {:?} is not in the contract; it has {}{more}",
-                    violation::shortened(event_type),
-                    known.join(", ")
-                );
-                Violations::from(Violation::new("/type", "/types", reason))
-            })?;
-        let compiled = part
-            .validator
-            .get_or_init(|| self.document.validator(&part.pointer));
-        compiled
-            .as_ref()
-            .map_err(|reason| Violation::new("/type", &part.pointer, reason.clone()).into())
     }
 }
 
-fn verdict(validator: &Validator, data: &Value) -> Result<(), Violations> {
-    if validator.is_valid(data) {
-        return Ok(());
-    }
-    Err(Violations::gather(validator, data))
-}
-
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

@@ -31,8 +31,11 @@ use crate::{
 };
 
 mod calls;
+mod gate;
 mod impact;
+mod infer;
 mod jobs;
+mod live;
 mod outbound;
 mod readings;
 mod services;
@@ -43,7 +46,9 @@ mod trial;
 mod webhooks;
 
 pub use calls::ContractCheck;
+pub use gate::{Asking, GateRequest};
 pub use impact::{ContractImpact, ImpactQuestion};
+pub use infer::InferRequest;
 pub use jobs::Begun;
 pub use readings::{LaneReading, RouteStatus};
 pub use shadows::{ShadowDifferences, ShadowStatus};
@@ -78,6 +83,7 @@ pub struct Hub {
     pub dead_letters: PartitionId,
     /// What plugins look up.
     tables: Arc<Tables>,
+    gate: gate::Gate,
     /// Milliseconds since the epoch.
     pub started: u64,
     tasks: TaskTracker,
@@ -216,6 +222,7 @@ impl Hub {
             log,
             dead_letters,
             tables,
+            gate: gate::Gate::default(),
         });
         for (name, record) in hub.catalog.shadows() {
             hub.run_shadow(&name, record)?;

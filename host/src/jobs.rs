@@ -12,6 +12,7 @@ mod range;
 mod redrive;
 mod redriven;
 mod replay;
+mod tally;
 
 use std::{
     collections::BTreeMap,
@@ -35,14 +36,17 @@ use crate::{
 
 pub use job::{FailedEvent, Job, JobState, Kind, Progress};
 pub use offer::{OfferPlan, OfferRequest};
-pub use range::Point;
+pub use range::{Part, Point, parts};
 pub use redrive::{RedrivePlan, RedriveRequest};
 pub use redriven::{Redriven, RedrivenBy};
 pub use replay::{Ids, ReplayPart, ReplayPlan, ReplayRequest, SampleEvent};
 
+pub use tally::Tally;
+
 use entry::{Ended, Entry};
 use job::{Record, Work};
 use range::invalid;
+use tally::Tallies;
 
 /// So many finished jobs are remembered.
 const MOST_FINISHED: usize = 1000;
@@ -69,6 +73,8 @@ struct Inner {
     /// Moves when a job is over, for those that wait for their turn.
     over: watch::Sender<u64>,
     all: Mutex<BTreeMap<String, Arc<Entry>>>,
+    /// What the jobs came to that were forgotten since the hub began.
+    forgotten: Mutex<Tallies>,
     since: std::time::Instant,
 }
 
@@ -151,6 +157,7 @@ impl Jobs {
             reader: Reader::new(log.clone()),
             redriven: Redriven::open(log.clone())?,
             all: Mutex::new(all.collect()),
+            forgotten: Mutex::default(),
             log,
             catalog,
             processor,
@@ -336,7 +343,13 @@ impl Jobs {
             .collect();
         for id in &over[..over.len().saturating_sub(MOST_FINISHED)] {
             match self.shared.table.delete(id) {
-                Ok(()) => drop(all.remove(id)),
+                Ok(()) => {
+                    if let Some(entry) = all.remove(id) {
+                        let forgotten = self.shared.forgotten.lock();
+                        let mut forgotten = forgotten.unwrap_or_else(PoisonError::into_inner);
+                        entry.look(|job| forgotten.add(job));
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(job = %id, %error, "an old job could not be forgotten")
                 }
@@ -351,6 +364,18 @@ impl Jobs {
         all.values()
             .filter_map(|entry| entry.needs(partition))
             .min()
+    }
+
+    /// What the jobs of each kind came to.
+    #[must_use]
+    pub fn tallies(&self) -> BTreeMap<Kind, Tally> {
+        let all = self.shared.all();
+        let forgotten = self.shared.forgotten.lock();
+        let mut tallies = forgotten.unwrap_or_else(PoisonError::into_inner).clone();
+        for entry in all.values() {
+            entry.look(|job| tallies.add(job));
+        }
+        tallies.0
     }
 
     /// The unfinished jobs that read or write this topic.

@@ -2,6 +2,7 @@
 
 pub mod contract;
 pub mod deliver;
+pub mod gate;
 pub mod ingest;
 pub mod process;
 pub mod shadow;
@@ -9,6 +10,7 @@ pub mod shadow;
 pub mod jobs;
 
 pub mod catalog;
+pub mod describe;
 pub mod idempotency;
 pub mod meta;
 

@@ -19,6 +19,12 @@ pub use table::Table;
 pub mod tables {
     pub const TOPICS: &str = "topics";
     pub const CONTRACTS: &str = "contracts";
+    /// The ids of contents, by digest.
+    pub const SCHEMA_IDS: &str = "schema-ids";
+    /// How far the numbers of versions came.
+    pub const CONTRACT_NUMBERS: &str = "contract-numbers";
+    /// Rules and modes that the registry API set.
+    pub const REGISTRY: &str = "registry";
     pub const AGREEMENTS: &str = "agreements";
     pub const PLUGINS: &str = "plugins";
     pub const CHANNELS: &str = "channels";

@@ -19,13 +19,19 @@ use prometheus_client::{
 };
 use sandbar_types::Name;
 
+mod jobs;
+mod quotas;
 mod subscriptions;
 mod webhooks;
 
+use jobs::JobMetrics;
+pub use jobs::JobReading;
+use quotas::QuotaMetrics;
+pub use quotas::QuotaReading;
 use subscriptions::SubscriptionMetrics;
 pub use subscriptions::{LaneReading, SubscriptionReading};
 use webhooks::WebhookMetrics;
-pub use webhooks::WebhookReading;
+pub use webhooks::{PushMeter, WebhookReading};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TopicLabel {
@@ -72,6 +78,11 @@ struct RequestLabels {
     method: String,
     path: String,
     status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
 }
 
 /// A route at the time of a scrape.
@@ -122,8 +133,12 @@ pub struct Metrics {
     lag: Family<RoutePartitionLabels, Gauge>,
     waiting: Family<RoutePartitionLabels, Gauge>,
     state: Family<RouteLabel, Gauge>,
+    gate_checking: Gauge,
+    gate_checks: Family<OutcomeLabel, Counter>,
     subscriptions: SubscriptionMetrics,
     webhooks: WebhookMetrics,
+    jobs: JobMetrics,
+    quotas: QuotaMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -160,8 +175,12 @@ impl Default for Metrics {
             lag: Family::default(),
             waiting: Family::default(),
             state: Family::default(),
+            gate_checking: Gauge::default(),
+            gate_checks: Family::default(),
             subscriptions: SubscriptionMetrics::default(),
             webhooks: WebhookMetrics::default(),
+            jobs: JobMetrics::default(),
+            quotas: QuotaMetrics::default(),
         };
         metrics.register();
         metrics
@@ -272,8 +291,20 @@ impl Metrics {
             "0 running, 1 paused, 2 stalled",
             self.state.clone(),
         );
+        registry.register(
+            "gate_routes_checking",
+            "Routes that the activation gate is looking at",
+            self.gate_checking.clone(),
+        );
+        registry.register(
+            "gate_checks",
+            "Routes that the activation gate has looked at, by what came of it",
+            self.gate_checks.clone(),
+        );
         self.subscriptions.register(registry);
         self.webhooks.register(registry);
+        self.jobs.register(registry);
+        self.quotas.register(registry);
     }
 
     /// Counts a publish that stored `events` events with `bytes` bytes of data.
@@ -300,9 +331,23 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Counts a request to a webhook.
-    pub fn push_attempt(&self, subscription: &Name, outcome: &'static str, took: Duration) {
-        self.webhooks.attempt(subscription, outcome, took);
+    /// The activation gate begins to look at a route.
+    pub fn gate_began(&self) {
+        self.gate_checking.inc();
+    }
+
+    /// The activation gate has looked at a route.
+    pub fn gate_ended(&self, outcome: &'static str) {
+        self.gate_checking.dec();
+        self.gate_checks
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
+    }
+
+    /// What counts the requests to the webhook of a subscription.
+    #[must_use]
+    pub fn push_meter(&self, subscription: &Name) -> PushMeter {
+        self.webhooks.meter(subscription)
     }
 
     pub fn refused(&self, topic: &Name, code: &str, events: usize) {
@@ -345,12 +390,16 @@ impl Metrics {
         routes: &[RouteReading],
         subscriptions: &[SubscriptionReading],
         webhooks: &[WebhookReading],
+        jobs: &[JobReading],
+        quotas: &[QuotaReading],
     ) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.subscriptions.read(subscriptions);
         self.read_partitions(partitions);
         self.read_routes(routes);
         self.webhooks.read(webhooks);
+        self.jobs.read(jobs);
+        self.quotas.read(quotas);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &registry);

@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use crate::gate::GateReport;
+
 /// One place of several that are wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Place {
@@ -33,7 +35,10 @@ pub struct Incompatibility {
     pub old: String,
     /// A JSON Pointer into the new schema.
     pub new: String,
-    /// Data that one version takes and the other refuses; missing where that is not known.
+    /// Avro and Protobuf: the path of the field.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// JSON Schema: data that one version takes and the other refuses; missing where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub counterexample: Option<serde_json::Value>,
@@ -47,6 +52,8 @@ pub struct Problem {
     /// Overrides the code's own advice.
     pub help: Option<String>,
     pub errors: Vec<Place>,
+    /// What the activation gate found.
+    pub gate: Vec<GateReport>,
     /// Seconds after which to try again.
     pub retry_after: Option<u32>,
 }
@@ -59,6 +66,7 @@ impl Problem {
             detail: detail.into(),
             help: None,
             errors: Vec::new(),
+            gate: Vec::new(),
             retry_after: None,
         }
     }
@@ -72,6 +80,12 @@ impl Problem {
     #[must_use]
     pub fn errors(mut self, errors: Vec<Place>) -> Self {
         self.errors = errors;
+        self
+    }
+
+    #[must_use]
+    pub fn gate(mut self, gate: Vec<GateReport>) -> Self {
+        self.gate = gate;
         self
     }
 
@@ -162,7 +176,10 @@ codes! {
     PartitionsFixed "partitions-fixed" 409 "The number of partitions cannot be changed" "Order per key depends on it. Make another topic with the number you want and a route that copies into it.";
     TopicInUse "topic-in-use" 409 "The topic is in use" "Delete the routes and subscriptions that the detail names first, or take the topic out of them.";
     IncompatibleContract "incompatible-contract" 409 "The version is not compatible with an earlier one" "Change the places listed in 'errors', register it under another name, or change the rule with PUT /v1/contracts/{name}. What is only unknown may be accepted with ?accept_unknown=true.";
-    ContractInUse "contract-in-use" 409 "The contract version is in use" "Bind the topics that the detail names to another version first.";
+    ActivationRefused "activation-refused" 409 "The activation gate refuses it" "Nothing has changed. Correct the plugin or the contract: 'gate' has the smallest input found for each failure, and the command that asks again. With ?force=true (--force) it goes live all the same, which is recorded.";
+    ContractInUse "contract-in-use" 409 "The contract version is in use" "Bind the topics that the detail names to another version first, and delete the contract versions that refer to it.";
+    ContractMode "contract-mode" 409 "The contract's mode does not allow it" "See the mode with GET /registry/mode/{subject}, and set it with PUT.";
+    SchemaIdTaken "schema-id-taken" 409 "The id belongs to another schema" "Import the schema under an id that is free, or under the one that it has.";
     PluginInUse "plugin-in-use" 409 "The plugin version is in use" "Move the routes and channels that the detail names to another version first.";
     ChannelInUse "channel-in-use" 409 "The channel is in use" "Move the routes that the detail names to a version or to another channel first.";
     NameTaken "name-taken" 409 "The name is taken" "The versions and the channels of a plugin share their names: choose another.";
@@ -171,7 +188,8 @@ codes! {
     JobOver "job-over" 409 "The job is over" "Nothing is left to be cancelled; GET /v1/jobs/{id} tells what it did.";
     TooManyJobs "too-many-jobs" 409 "Too many jobs are waiting" "Wait until some are over, or cancel some: GET /v1/jobs lists them.";
     PluginBundled "plugin-bundled" 409 "The plugin version ships with the hub" "It takes no room in the data folder and cannot be deleted; upload another version, or leave it unused.";
-    InvalidSchema "invalid-schema" 422 "The schema is not valid" "Correct the place that the detail names. Nothing is fetched from the network: put what is referred to into the same document.";
+    InvalidSchema "invalid-schema" 422 "The schema is not valid" "Correct the place that the detail names. Nothing is fetched from the network: put what is referred to into the same document, or register it as a contract and list it in 'references'.";
+    NothingToInfer "nothing-to-infer" 422 "There is nothing to draft a contract from" "Publish JSON events first, or name another range or other types; the detail says what was looked at.";
     VersionTaken "version-taken" 409 "This version has other bytes" "Versions never change: upload under a new version.";
     InvalidPlugin "invalid-plugin" 422 "The plugin cannot be used" "Build it to the world 'transformer' or 'column-transformer' of wit/transform.wit; the detail names what does not fit.";
     PluginConfigRefused "plugin-config-refused" 422 "The plugin refuses its configuration" "Correct the step's config as the plugin says in the detail.";

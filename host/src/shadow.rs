@@ -225,6 +225,16 @@ impl Shadows {
         Ok(())
     }
 
+    /// Notes why a candidate did not take over though its time had come.
+    pub fn refused(&self, name: &Name, reason: String) {
+        let running = self.running();
+        if let Some(running) = running.get(name) {
+            let progress = running.progress.lock();
+            let mut progress = progress.unwrap_or_else(PoisonError::into_inner);
+            progress.report.detail = Some(format!("it does not take over: {reason}"));
+        }
+    }
+
     /// Stops all; how far each came is kept.
     pub async fn stop_all(&self) {
         let all = std::mem::take(&mut *self.running());

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the conformance tests run with: the CloudEvents SDKs of npm and PyPI and a validator of
-# OpenAPI documents, all pinned; and the schemas that examples/github applies, which a test does too.
+# Installs what the conformance tests run with: the CloudEvents SDKs of npm and PyPI and validators of
+# OpenAPI and AsyncAPI documents, all pinned; and the schemas that examples/github applies, which a test does too.
 # node_modules here and in examples/github, and .build/venv in the root of the repository.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -10,7 +10,7 @@ for tool in node npm python3; do
 done
 
 echo "clients: npm"
-npm ci --prefix tests/clients --silent --no-audit --no-fund
+npm ci --prefix tests/clients --ignore-scripts --silent --no-audit --no-fund
 npm ci --prefix examples/github --silent --no-audit --no-fund
 node examples/github/setup.mjs
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 mod answers;
 mod breaker;
+mod connections;
 mod documents;
 mod handshake;
 mod requests;

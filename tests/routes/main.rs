@@ -6,6 +6,7 @@ mod capabilities;
 mod channels;
 mod documents;
 mod flow;
+mod gate;
 mod hostile;
 mod logs;
 mod plugins;

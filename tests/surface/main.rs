@@ -4,6 +4,7 @@
 
 mod cli;
 mod clients;
+mod documents;
 mod metrics;
 mod openapi;
 mod plugin_cli;

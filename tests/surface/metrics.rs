@@ -158,6 +158,74 @@ async fn counters_move_with_what_happens() {
 }
 
 #[tokio::test]
+async fn jobs_and_quotas_are_shown() {
+    let hub = Hub::start().await;
+    for (topic, quota) in [
+        (
+            "in",
+            json!({"quota": {"events_per_second": 1, "burst_seconds": 3600}}),
+        ),
+        ("out", json!({})),
+        ("again", json!({})),
+    ] {
+        hub.topic(topic, quota).await;
+    }
+    hub.mapper().await;
+    hub.route(
+        "r",
+        json!({"from": "in", "steps": [{"plugin": "mapper@1"}], "to": ["out"]}),
+    )
+    .await;
+    let events = [
+        event("1", json!({})),
+        event("2", json!({"do": "reject"})),
+        event("3", json!({"do": "trap"})),
+    ];
+    hub.accepted("in", &events).await;
+    hub.settled("r").await;
+    let replay = json!({"from": "earliest", "into": "again"});
+    let job = hub.post("/v1/routes/r/replay", replay).await.expect(202);
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    hub.until(&path, "state", "the job goes on", |state| state == "done")
+        .await;
+    let answer = hub.get("/metrics").await;
+    let samples = parse(&answer.text);
+    let kind = "kind=\"replay-route\"";
+    for (family, labels, expected) in [
+        (
+            "sandbar_jobs_ended_total",
+            &[kind, "state=\"done\""][..],
+            1.0,
+        ),
+        ("sandbar_jobs", &[kind], 0.0),
+        ("sandbar_job_events_done_total", &[kind], 3.0),
+        (
+            "sandbar_job_events_failed_total",
+            &[kind, "cause=\"rejected\""],
+            1.0,
+        ),
+        ("sandbar_job_events_failed_total", &[kind], 2.0),
+        ("sandbar_job_events_done_total", &["kind=\"redrive\""], 0.0),
+        (
+            "sandbar_quota_limit",
+            &["topic=\"in\"", "of=\"events\""],
+            1.0,
+        ),
+        ("sandbar_quota_limit", &[], 1.0),
+    ] {
+        assert_eq!(
+            sum(&samples, family, labels),
+            expected,
+            "{family} {labels:?}:\n{}",
+            answer.text
+        );
+    }
+    // Of the 3600 events of a burst at most three are used up: as many as were not filled up since.
+    let used = sum(&samples, "sandbar_quota_used", &["topic=\"in\""]);
+    assert!((0.0..=3.0 / 3600.0).contains(&used), "{used}");
+}
+
+#[tokio::test]
 async fn probes_answer() {
     let hub = Hub::start().await;
     for path in ["/healthz", "/readyz", "/"] {

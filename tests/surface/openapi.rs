@@ -1,6 +1,6 @@
 //! The OpenAPI document: as committed, valid, complete; and a page for every problem.
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use sandbar_tests::{Hub, repository};
 use serde_json::Value;
@@ -17,6 +17,7 @@ const CALLS: &[(&str, &[&str])] = &[
         &["get", "delete"],
     ),
     ("/v1/contracts/{name}/check", &["post"]),
+    ("/v1/topics/{topic}/infer", &["post"]),
     ("/v1/plugins", &["get"]),
     ("/v1/plugins/{name}/versions", &["get"]),
     (
@@ -51,6 +52,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/v1/jobs/{id}/cancel", &["post"]),
     ("/v1/events/{topic}/{partition}/{offset}/lineage", &["get"]),
     ("/v1/status", &["get"]),
+    ("/asyncapi.json", &["get"]),
     ("/healthz", &["get"]),
     ("/readyz", &["get"]),
     ("/metrics", &["get"]),
@@ -93,10 +95,15 @@ async fn the_document_is_valid() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("openapi.json");
     fs::write(&path, hub.get("/openapi.json").await.text).unwrap();
+    assert_valid(&path);
+}
+
+/// Asks the validator of OpenAPI documents.
+pub(crate) fn assert_valid(path: &Path) {
     let python = repository().join(".build/venv/bin/python");
     let output = Command::new(&python)
         .args(["-m", "openapi_spec_validator"])
-        .arg(&path)
+        .arg(path)
         .output()
         .unwrap_or_else(|error| {
             panic!(

@@ -3,7 +3,11 @@
 //! The validator is set up as the hub sets it up for contracts: formats are asserted, patterns run in
 //! linear time, nothing is fetched. Knows nothing of containment.
 
-use std::collections::HashMap;
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use jsonschema::{Draft, PatternOptions, Registry, Validator};
 use serde_json::{Value, json};
@@ -14,8 +18,13 @@ use crate::space::{Side, Space};
 const ADDRESS: &str = "sandbar:contract";
 /// The most memory that one compiled pattern may take, in bytes; as for contracts.
 const PATTERN_SIZE: usize = 1024 * 1024;
+/// So many compiled parts are kept; others are compiled for whoever asks.
+const MOST_COMPILED: usize = 4096;
 /// How deep the JSON of a schema may nest; a parser of JSON texts stops sooner.
 const DEPTH: usize = 256;
+
+/// A part that is compiled once; `None` inside when it cannot be.
+type Compiled = Arc<OnceLock<Option<Arc<Validator>>>>;
 
 /// Why a document is no schema that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +42,9 @@ pub struct Document {
     draft: Draft,
     /// Names of places (`$anchor`, `$id: "#name"`), to JSON Pointers.
     anchors: HashMap<String, String>,
+    /// Compiled parts by their pointers; both ways of a check, and the parts of a document that are checked
+    /// one by one, share them.
+    compiled: Mutex<HashMap<String, Compiled>>,
     /// Parts with an `$id` or a `$schema` of their own: references and keywords mean something else
     /// in there, so nothing is proven of such a document.
     embedded: bool,
@@ -82,6 +94,7 @@ impl Document {
             registry,
             draft,
             anchors: HashMap::new(),
+            compiled: Mutex::default(),
             embedded: false,
         };
         document.scan(schema, &mut String::new());
@@ -109,8 +122,27 @@ impl Document {
         self.embedded
     }
 
-    /// Compiles the part at a JSON Pointer.
-    pub(crate) fn validator(&self, pointer: &str) -> Result<Validator, String> {
+    /// The part at a JSON Pointer, compiled when it is first asked for; `None` when it cannot be.
+    pub(crate) fn validator(&self, pointer: &str) -> Option<Arc<Validator>> {
+        let compiled = {
+            let mut all = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+            match all.get(pointer) {
+                Some(compiled) => compiled.clone(),
+                None if all.len() < MOST_COMPILED => {
+                    let compiled = Compiled::default();
+                    all.insert(pointer.to_owned(), compiled.clone());
+                    compiled
+                }
+                None => Compiled::default(),
+            }
+        };
+        // Whoever comes second waits for the first, and for nobody else.
+        compiled
+            .get_or_init(|| self.compile(pointer).ok().map(Arc::new))
+            .clone()
+    }
+
+    fn compile(&self, pointer: &str) -> Result<Validator, String> {
         jsonschema::options()
             .with_draft(self.draft)
             .with_registry(&self.registry)
@@ -203,8 +235,12 @@ impl Document {
 }
 
 /// One name in a JSON Pointer (RFC 6901 §3).
-pub(crate) fn token(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+pub(crate) fn token(name: &str) -> Cow<'_, str> {
+    if name.contains(['~', '/']) {
+        Cow::Owned(name.replace('~', "~0").replace('/', "~1"))
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 /// Percent-encodes a JSON Pointer for a fragment (RFC 3986 §3.5).

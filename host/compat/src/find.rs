@@ -3,7 +3,7 @@
 //! Where a proof failed, values are made that should show it, put into a whole document, and asked
 //! of both validators. What the validators confirm is a finding, whatever led to it.
 
-use std::rc::Rc;
+use std::{ops::ControlFlow, rc::Rc};
 
 use serde_json::{Value, json};
 
@@ -61,68 +61,73 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
 
     /// A document that shows a failure.
     pub fn counterexample(&mut self, obstacle: &Obstacle) -> Option<Value> {
-        let goal = obstacle.goal;
-        let mut tried = 0;
-        let mut seen: Vec<Value> = Vec::new();
-        for value in self.candidates(obstacle).values {
-            if tried >= TRIED || !self.sampler.space.budget.take(1) {
-                break;
-            }
-            let refused = self.sampler.space.accepts(goal, &value) == Some(false);
-            if !refused
-                || seen.contains(&value)
-                || !self.sampler.space.fits(&obstacle.shape.conj, &value)
-            {
-                continue;
-            }
-            tried += 1;
-            for variant in 0..2 {
-                let document = self.embed(obstacle.trail.as_ref(), value.clone(), variant);
-                if let Some(document) = document
-                    && self.shows(&document)
-                {
-                    return Some(self.smaller(document, obstacle.trail.as_ref(), goal));
-                }
-            }
-            seen.push(value);
-        }
-        None
+        let mut trial = Trial {
+            obstacle,
+            tried: 0,
+            seen: Vec::new(),
+            weight: 0,
+            found: None,
+        };
+        // How it ended is in the trial.
+        let _ = self.candidates(&mut trial);
+        trial.found
     }
 
-    /// Puts a value where it belongs in a whole document.
-    fn embed(&mut self, trail: Option<&Rc<Trail>>, value: Value, variant: u32) -> Option<Value> {
-        let mut value = value;
-        let mut trail = trail.cloned();
-        let mut depth = 8;
-        while let Some(one) = trail {
-            depth += 1;
-            value = match &one.step {
-                Step::Property(name) => {
-                    let fixed = [(name.clone(), value)];
-                    self.sampler
-                        .object(&one.shape, variant, depth, &fixed, false)?
-                }
-                Step::Item(index) => {
-                    self.sampler
-                        .array(&one.shape, variant, depth, 0, Some((*index, &value)))?
-                }
-            };
-            trail = one.parent.clone();
+    /// Tries a value as soon as it is made; breaks when a document is found, or when it was tried enough.
+    fn offer(&mut self, trial: &mut Trial<'_>, value: Value) -> ControlFlow<()> {
+        const ROOM: usize = 100_000;
+        let weight = weight(&value);
+        if trial.weight + weight > ROOM {
+            return ControlFlow::Continue(());
         }
-        Some(value)
+        trial.weight += weight;
+        if trial.tried >= TRIED || !self.sampler.space.budget.take(1) {
+            return ControlFlow::Break(());
+        }
+        let (obstacle, goal) = (trial.obstacle, trial.obstacle.goal);
+        let refused = self.sampler.space.accepts(goal, &value) == Some(false);
+        if !refused
+            || trial.seen.contains(&value)
+            || !self.sampler.space.fits(&obstacle.shape.conj, &value)
+        {
+            return ControlFlow::Continue(());
+        }
+        trial.tried += 1;
+        for variant in 0..2 {
+            let trail = obstacle.trail.as_ref();
+            let document = self.sampler.embed(trail, value.clone(), variant, false);
+            if let Some(document) = document
+                && self.shows(&document)
+            {
+                trial.found = Some(self.smaller(document, obstacle.trail.as_ref(), goal));
+                return ControlFlow::Break(());
+            }
+        }
+        trial.seen.push(value);
+        ControlFlow::Continue(())
+    }
+
+    fn offer_all(
+        &mut self,
+        trial: &mut Trial<'_>,
+        values: impl IntoIterator<Item = Value>,
+    ) -> ControlFlow<()> {
+        values
+            .into_iter()
+            .try_for_each(|value| self.offer(trial, value))
     }
 
     /// Values of a case that may be refused, likely ones first.
-    fn candidates(&mut self, obstacle: &Obstacle) -> Pool {
+    fn candidates(&mut self, trial: &mut Trial<'_>) -> ControlFlow<()> {
+        let obstacle = trial.obstacle;
         let shape = obstacle.shape.clone();
-        let mut all = Pool::default();
         if let Some(values) = &shape.values {
-            all.extend(values.iter().cloned());
-            return all;
+            return self.offer_all(trial, values.iter().cloned());
         }
         for witness in &obstacle.witnesses {
             for variant in 0..3 {
-                all.extend(self.sampler.sample(witness, variant, 1));
+                let made = self.sampler.sample(witness, variant, 1);
+                self.offer_all(trial, made)?;
             }
         }
         let goals = self.sampler.space.reach(&[obstacle.goal.node]);
@@ -132,35 +137,44 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
             .collect();
         for one in shape.types.each() {
             match one {
-                Types::OBJECT => self.objects(&shape, &goals, &obstacle.names, &mut all),
-                Types::ARRAY => self.arrays(&shape, &goals, &mut all),
-                Types::STRING => all.extend(strings(&shape, &goals)),
-                Types::INTEGER => all.extend(some_numbers(&shape, &goals)),
-                Types::BOOLEAN => all.extend([true.into(), false.into()]),
-                Types::NULL => all.push(Value::Null),
+                Types::OBJECT => self.objects(&shape, &goals, trial)?,
+                Types::ARRAY => self.arrays(&shape, &goals, trial)?,
+                Types::STRING => self.offer_all(trial, strings(&shape, &goals))?,
+                Types::INTEGER => self.offer_all(trial, some_numbers(&shape, &goals))?,
+                Types::BOOLEAN => self.offer_all(trial, [true.into(), false.into()])?,
+                Types::NULL => self.offer(trial, Value::Null)?,
                 _ => {}
             }
         }
         for variant in 0..12 {
-            all.extend(self.sampler.sample(&shape.conj, variant, 1));
+            let made = self.sampler.sample(&shape.conj, variant, 1);
+            self.offer_all(trial, made)?;
         }
         for one in shape.types.each() {
             let typed = self.sampler.space.typed(one);
             let all_of = with(&shape.conj, Lit::yes(typed));
-            all.extend(self.sampler.sample(&all_of, 0, 1));
+            let made = self.sampler.sample(&all_of, 0, 1);
+            self.offer_all(trial, made)?;
         }
-        all
+        ControlFlow::Continue(())
     }
 
-    fn objects(&mut self, shape: &Shape, goals: &[Rc<Keywords>], names: &[String], all: &mut Pool) {
+    fn objects(
+        &mut self,
+        shape: &Shape,
+        goals: &[Rc<Keywords>],
+        trial: &mut Trial<'_>,
+    ) -> ControlFlow<()> {
+        let obstacle = trial.obstacle;
+        let names = &obstacle.names;
         let minimal = self.sampler.object(shape, 0, 1, &[], false);
+        self.offer_all(trial, minimal)?;
         let full = self.sampler.object(shape, 0, 1, &[], true);
-        all.extend(minimal.clone());
         // Everything but what is looked for.
         for name in names {
             if let Some(Value::Object(mut members)) = full.clone() {
                 members.remove(name);
-                all.push(Value::Object(members));
+                self.offer(trial, Value::Object(members))?;
             }
         }
         let odd = [
@@ -194,16 +208,16 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
             let property = self.sampler.space.property(shape, &name);
             for variant in 0..4 {
                 if let Some(value) = self.sampler.sample(&property, variant, 2) {
-                    all.extend(
-                        self.sampler
-                            .object(shape, 0, 1, &[(name.clone(), value)], false),
-                    );
+                    let fixed = [(name.clone(), value)];
+                    let made = self.sampler.object(shape, 0, 1, &fixed, false);
+                    self.offer_all(trial, made)?;
                 }
             }
             for value in &odd {
                 if self.sampler.space.fits(&property, value) {
                     let fixed = [(name.clone(), value.clone())];
-                    all.extend(self.sampler.object(shape, 0, 1, &fixed, false));
+                    let made = self.sampler.object(shape, 0, 1, &fixed, false);
+                    self.offer_all(trial, made)?;
                 }
             }
         }
@@ -220,10 +234,11 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
                         fixed.push((name, value));
                     }
                 }
-                all.extend(self.sampler.object(shape, 0, 1, &fixed, false));
+                let made = self.sampler.object(shape, 0, 1, &fixed, false);
+                self.offer_all(trial, made)?;
             }
         }
-        all.extend(full);
+        self.offer_all(trial, full)
     }
 
     /// Names that the case allows and a schema of names refuses.
@@ -255,7 +270,12 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
         names
     }
 
-    fn arrays(&mut self, shape: &Shape, goals: &[Rc<Keywords>], all: &mut Pool) {
+    fn arrays(
+        &mut self,
+        shape: &Shape,
+        goals: &[Rc<Keywords>],
+        trial: &mut Trial<'_>,
+    ) -> ControlFlow<()> {
         let mut lengths = vec![0, 1, 2, shape.prefix() as u64 + 1];
         for goal in goals {
             lengths.extend(goal.max_items.map(|most| most.saturating_add(1)));
@@ -270,7 +290,8 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
         lengths.dedup();
         for length in lengths.into_iter().take(12) {
             for variant in 0..3 {
-                all.extend(self.sampler.array(shape, variant, 1, length, None));
+                let made = self.sampler.array(shape, variant, 1, length, None);
+                self.offer_all(trial, made)?;
             }
         }
         // The items of one kind, or of none.
@@ -285,11 +306,12 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
                     let least = shape.min(|one| one.min_items).max(1);
                     for length in [least, longest] {
                         let length = usize::try_from(length).unwrap_or(1);
-                        all.push(Value::Array(vec![item.clone(); length]));
+                        self.offer(trial, Value::Array(vec![item.clone(); length]))?;
                     }
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// Documents at random, as a last resort.
@@ -325,7 +347,7 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
         let mut next = trail.cloned();
         while let Some(one) = next {
             path.push(match &one.step {
-                Step::Property(name) => crate::document::token(name),
+                Step::Property(name) => crate::document::token(name).into_owned(),
                 Step::Item(index) => index.to_string(),
             });
             next = one.parent.clone();
@@ -361,28 +383,14 @@ impl<'s, 'a, 'p> Finder<'s, 'a, 'p> {
     }
 }
 
-/// Values to be tried, as far as there is room.
-#[derive(Default)]
-struct Pool {
-    values: Vec<Value>,
+/// How it goes with the values of one failure: the first few are tried in whole documents.
+struct Trial<'o> {
+    obstacle: &'o Obstacle,
+    tried: usize,
+    seen: Vec<Value>,
+    /// Of all values so far.
     weight: usize,
-}
-
-impl Pool {
-    fn push(&mut self, value: Value) {
-        const ROOM: usize = 100_000;
-        let weight = weight(&value);
-        if self.weight + weight <= ROOM {
-            self.weight += weight;
-            self.values.push(value);
-        }
-    }
-
-    fn extend(&mut self, values: impl IntoIterator<Item = Value>) {
-        for value in values {
-            self.push(value);
-        }
-    }
+    found: Option<Value>,
 }
 
 /// All members and items, outer ones first.

@@ -3,16 +3,19 @@
 //! A keyword that its draft does not know asserts nothing and is left out, as the validator does.
 //! What is asserted but cannot be compared is named in `opaque`.
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap, rc::Rc};
 
 use jsonschema::Draft;
 use serde_json::{Map, Number, Value};
 
 use crate::{
     number::Bound,
-    space::{NodeId, Side, Space},
+    space::{Lit, NodeId, Side, Space},
     types::Types,
 };
+
+/// Alternatives of which one holds, each as schemas that hold together.
+pub(crate) type Choice = Rc<[Vec<Lit>]>;
 
 /// How many items have to fit.
 #[derive(Clone, Debug)]
@@ -60,6 +63,8 @@ pub(crate) struct Keywords {
     pub not: Option<NodeId>,
     /// `if`, `then`, `else`.
     pub condition: Option<(NodeId, Option<NodeId>, Option<NodeId>)>,
+    /// What `any_of`, `one_of` and `condition` leave undecided, once it was asked for.
+    pub choices: OnceCell<Rc<[Choice]>>,
     /// Names of keywords that assert what cannot be compared.
     pub opaque: Vec<String>,
     /// How many groups of the above are used: a schema with one can be negated.

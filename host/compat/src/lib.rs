@@ -1,6 +1,8 @@
 //! Whether a new version of a JSON Schema is compatible with an old one, with a document that shows it
 //! where it is not.
 //!
+//! It also makes documents of a schema, and makes one smaller ([`generate`], [`Changer`]).
+//!
 //! Pure: no IO, nothing is fetched. The hub's validator decides what a schema takes; this crate knows
 //! nothing of contracts, topics or the hub.
 //!
@@ -12,25 +14,32 @@
 
 mod children;
 mod document;
+mod edges;
 mod find;
+mod generate;
 mod keywords;
 mod lenient;
 mod number;
+mod picks;
 mod prove;
 mod report;
 mod same;
 mod sample;
 mod shape;
+mod shrink;
 mod space;
 mod text;
 mod types;
+mod vary;
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
 pub use document::{Document, InvalidSchema};
+pub use generate::Generation;
 pub use report::{Answer, Direction, Finding, Report, Undecided};
+pub use shrink::Changer;
 
 use find::{Finder, Question};
 use prove::{Obstacle, Prover, Step};
@@ -105,30 +114,27 @@ pub struct Part<'a> {
     pub pointer: &'a str,
 }
 
-/// Compares two versions of a schema.
+/// Compares two versions of a schema; both ways at once where both are asked for. Neither way knows of the
+/// other, so the answer is the same.
 #[must_use]
 pub fn check(old: Part<'_>, new: Part<'_>, options: &Options) -> Report {
-    let run = || Report {
-        backward: options
-            .directions
-            .backward
-            .then(|| contained(old, new, options, false)),
-        forward: options
-            .directions
-            .forward
-            .then(|| contained(new, old, options, true)),
-    };
-    on_a_deep_stack(run).unwrap_or_else(|| {
-        let stopped = || Direction {
-            answer: Answer::Unknown,
-            findings: Vec::new(),
-            undecided: vec![stop("the check could not be run")],
-        };
+    let Directions { backward, forward } = options.directions;
+    std::thread::scope(|scope| {
+        let other = forward.then(|| on_a_deep_stack(scope, || contained(new, old, options, true)));
+        let one = backward.then(|| on_a_deep_stack(scope, || contained(old, new, options, false)));
         Report {
-            backward: options.directions.backward.then(stopped),
-            forward: options.directions.forward.then(stopped),
+            backward: one.map(|one| one.join().unwrap_or_else(not_run)),
+            forward: other.map(|other| other.join().unwrap_or_else(not_run)),
         }
     })
+}
+
+fn not_run() -> Direction {
+    Direction {
+        answer: Answer::Unknown,
+        findings: Vec::new(),
+        undecided: vec![stop("the check could not be run")],
+    }
 }
 
 /// A small document that the schema takes, where one is found.
@@ -148,19 +154,44 @@ pub fn example(part: Part<'_>) -> Option<Value> {
         let mut places = lenient::Places::default();
         Finder::new(&mut space, &mut places, &question).example(root)
     };
-    on_a_deep_stack(make).flatten()
+    std::thread::scope(|scope| on_a_deep_stack(scope, make).join().flatten())
+}
+
+/// Work on a thread of its own, if there was one to be had.
+struct Deep<'scope, T>(Option<std::thread::ScopedJoinHandle<'scope, T>>);
+
+impl<T> Deep<'_, T> {
+    /// `None` when it could not be done.
+    fn join(self) -> Option<T> {
+        self.0?.join().ok()
+    }
+}
+
+/// Documents that each of some parts of a schema document takes, by the parts' JSON Pointers; small ones
+/// first. A part has none when the validator cannot run it, or none were found.
+///
+/// Of each part: the smallest and the fullest of each alternative; then what is ordinary but for one place,
+/// which is at one of its edges (bounds, empty and long texts, other scripts, optional members there and
+/// not, each value of an `enum`, null, large numbers, arrays of none, one and many); then others, with
+/// several edges at once. Where there is no room for all, the seed chooses.
+#[must_use]
+pub fn generate(document: &Document, pointers: &[String], options: &Generation) -> Vec<Vec<Value>> {
+    let none = || vec![Vec::new(); pointers.len()];
+    let run = || generate::generate(document, pointers, options);
+    std::thread::scope(|scope| on_a_deep_stack(scope, run).join()).unwrap_or_else(none)
 }
 
 /// Schemas refer to themselves and nest, so the way through them may be deep.
-fn on_a_deep_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Option<T> {
+fn on_a_deep_stack<'scope, T: Send + 'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> Deep<'scope, T> {
     const STACK: usize = 256 * 1024 * 1024;
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("compatibility".to_owned())
-            .stack_size(STACK)
-            .spawn_scoped(scope, run);
-        thread.ok()?.join().ok()
-    })
+    let thread = std::thread::Builder::new()
+        .name("compatibility".to_owned())
+        .stack_size(STACK)
+        .spawn_scoped(scope, run);
+    Deep(thread.ok())
 }
 
 fn stop(reason: &str) -> Undecided {
@@ -304,7 +335,7 @@ fn refused(into: Part<'_>, document: Value, old: String, new: String, swapped: b
         instance: String::new(),
         counterexample: document,
     };
-    if let Ok(validator) = into.document.validator(into.pointer)
+    if let Some(validator) = into.document.validator(into.pointer)
         && let Some(error) = validator.iter_errors(&finding.counterexample).next()
     {
         finding.message = error.to_string().chars().take(200).collect();
@@ -326,7 +357,7 @@ fn instance(obstacle: &Obstacle) -> String {
     let mut trail = obstacle.trail.clone();
     while let Some(one) = trail {
         path.push(match &one.step {
-            Step::Property(name) => document::token(name),
+            Step::Property(name) => document::token(name).into_owned(),
             Step::Item(index) => index.to_string(),
         });
         trail = one.parent.clone();

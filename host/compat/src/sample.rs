@@ -2,12 +2,16 @@
 //!
 //! What is made is a guess until the validator takes it; nothing here is relied on.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+};
 
 use serde_json::{Map, Number, Value};
 
 use crate::{
     keywords::Keywords,
+    prove::{Step, Trail},
     shape::Shape,
     space::{Conj, Lit, Space, with},
     text,
@@ -41,7 +45,7 @@ pub(crate) fn weight(value: &Value) -> usize {
 
 /// Whether a value that was made for a case fits by how it was made. Asking a validator for each part
 /// of a value would take longer than all else; the whole document is asked in the end.
-fn is_plain(shape: &Shape, value: &Value) -> bool {
+pub(crate) fn is_plain(shape: &Shape, value: &Value) -> bool {
     let plain = |one: &Keywords| {
         one.names.is_none()
             && one.dependent_schemas.is_empty()
@@ -297,6 +301,33 @@ impl<'s, 'a> Sampler<'s, 'a> {
             items.push(found);
         }
         Some(Value::Array(items))
+    }
+
+    /// Puts a value where it belongs in a whole document; with `full` among all that is named.
+    pub fn embed(
+        &mut self,
+        trail: Option<&Rc<Trail>>,
+        value: Value,
+        variant: u32,
+        full: bool,
+    ) -> Option<Value> {
+        let mut value = value;
+        let mut trail = trail.cloned();
+        let mut depth = 8;
+        while let Some(one) = trail {
+            depth += 1;
+            value = match &one.step {
+                Step::Property(name) => {
+                    let fixed = [(name.clone(), value)];
+                    self.object(&one.shape, variant, depth, &fixed, full)?
+                }
+                Step::Item(index) => {
+                    self.array(&one.shape, variant, depth, 0, Some((*index, &value)))?
+                }
+            };
+            trail = one.parent.clone();
+        }
+        Some(value)
     }
 }
 

@@ -10,7 +10,7 @@ use jsonschema::Draft;
 use serde_json::Value;
 
 use crate::{
-    keywords::Keywords,
+    keywords::{Choice, Keywords},
     number::Bound,
     space::{Body, Conj, Lit, NodeId, Side, Space, conj},
     types::Types,
@@ -103,7 +103,7 @@ struct Case {
     absent: BTreeSet<String>,
     types: Option<Types>,
     /// Undecided: lists of alternatives.
-    choices: Vec<Vec<Vec<Lit>>>,
+    choices: Vec<Choice>,
 }
 
 impl Space<'_> {
@@ -197,20 +197,21 @@ impl Space<'_> {
                 }
             }
             // What depends on a property that is there, and conditions that are decided.
-            let required: BTreeSet<String> = case
-                .sources
-                .iter()
-                .flat_map(|(_, one)| one.required.iter().cloned())
-                .collect();
             if types == Types::OBJECT {
+                let required: BTreeSet<&str> = case
+                    .sources
+                    .iter()
+                    .flat_map(|(_, one)| one.required.iter().map(String::as_str))
+                    .collect();
                 for (_, keywords) in &case.sources {
                     for (name, node) in &keywords.dependent_schemas {
-                        if required.contains(name) && !case.lits.contains(&Lit::yes(*node)) {
+                        if required.contains(name.as_str()) && !case.lits.contains(&Lit::yes(*node))
+                        {
                             stack.push(Lit::yes(*node));
                         }
                     }
                 }
-                if required.iter().any(|name| case.absent.contains(name)) {
+                if required.iter().any(|name| case.absent.contains(*name)) {
                     return None;
                 }
             }
@@ -358,9 +359,16 @@ fn positive(node: NodeId, keywords: &Rc<Keywords>, case: &mut Case, stack: &mut 
     stack.extend(keywords.reference.map(Lit::yes));
     stack.extend(keywords.all_of.iter().map(|one| Lit::yes(*one)));
     stack.extend(keywords.not.map(Lit::no));
+    let choices = keywords.choices.get_or_init(|| choices(keywords).into());
+    case.choices.extend(choices.iter().cloned());
+}
+
+/// What a schema leaves undecided. Asked for again and again, so it is made once.
+fn choices(keywords: &Keywords) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = Vec::new();
     if !keywords.any_of.is_empty() {
         let alternatives = keywords.any_of.iter().map(|one| vec![Lit::yes(*one)]);
-        case.choices.push(alternatives.collect());
+        choices.push(alternatives.collect());
     }
     if !keywords.one_of.is_empty() {
         let few = keywords.one_of.len() <= EXCLUSIVE;
@@ -370,13 +378,14 @@ fn positive(node: NodeId, keywords: &Rc<Keywords>, case: &mut Case, stack: &mut 
             lits.extend(others.map(|other| Lit::no(*other)));
             lits
         });
-        case.choices.push(alternatives.collect());
+        choices.push(alternatives.collect());
     }
     if let Some((condition, then, otherwise)) = keywords.condition {
         let mut yes = vec![Lit::yes(condition)];
         yes.extend(then.map(Lit::yes));
         let mut no = vec![Lit::no(condition)];
         no.extend(otherwise.map(Lit::yes));
-        case.choices.push(vec![yes, no]);
+        choices.push([yes, no].into());
     }
+    choices
 }

@@ -1,7 +1,7 @@
 //! The schemas of both documents as one set of nodes, and what can be asked of a node directly:
 //! its keywords, its neighbours, whether it takes a value.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{cell::OnceCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use jsonschema::Validator;
 use serde_json::Value;
@@ -75,12 +75,13 @@ pub(crate) enum Body {
     Object(Rc<Keywords>),
 }
 
-struct Node {
+struct Node<'a> {
     side: Side,
     pointer: Rc<str>,
+    json: OnceCell<Option<&'a Value>>,
     body: Option<Body>,
     /// Compiled when first asked; `None` when it cannot be.
-    validator: Option<Option<Rc<Validator>>>,
+    validator: Option<Option<Arc<Validator>>>,
 }
 
 /// Work that may still be done, in steps of some microseconds.
@@ -103,7 +104,7 @@ const LISTED: usize = 8;
 pub(crate) struct Space<'a> {
     from: &'a Document,
     into: &'a Document,
-    nodes: Vec<Node>,
+    nodes: Vec<Node<'a>>,
     index: HashMap<(Side, Rc<str>), NodeId>,
     required: HashMap<String, NodeId>,
     types: HashMap<Types, NodeId>,
@@ -158,6 +159,7 @@ impl<'a> Space<'a> {
         self.nodes.push(Node {
             side,
             pointer,
+            json: OnceCell::new(),
             body,
             validator: None,
         });
@@ -246,7 +248,9 @@ impl<'a> Space<'a> {
         let node = &self.nodes[node as usize];
         match node.side {
             Side::Made => None,
-            side => self.document(side).value().pointer(&node.pointer),
+            side => *node
+                .json
+                .get_or_init(|| self.document(side).value().pointer(&node.pointer)),
         }
     }
 
@@ -279,13 +283,13 @@ impl<'a> Space<'a> {
         }
     }
 
-    pub fn validator(&mut self, node: NodeId) -> Option<Rc<Validator>> {
+    pub fn validator(&mut self, node: NodeId) -> Option<Arc<Validator>> {
         if let Some(validator) = &self.nodes[node as usize].validator {
             return validator.clone();
         }
         self.budget.take(20);
         let (side, pointer) = (self.side(node), self.pointer(node));
-        let validator = self.document(side).validator(&pointer).ok().map(Rc::new);
+        let validator = self.document(side).validator(&pointer);
         self.nodes[node as usize].validator = Some(validator.clone());
         validator
     }

@@ -6,13 +6,18 @@
 //! compare and branch and keep two registers busy, and it stands only where it must:
 //! - before each branch back to the head of a loop: most loops of a parser end in their first round;
 //! - before each instruction that works on ranges or grows something;
-//! - at the entry of each function that may call itself over others, that calls what is not known here
-//!   (imports, tables), or that would do more than [`MOST_WORK`] instructions without any check.
+//! - before each call by which a function may come to call itself, and each call of what is not known here
+//!   (imports, tables);
+//! - wherever the longest way from the last check, through all calls, would have more than
+//!   [`walk::MOST_WORK`] instructions.
 //!
-//! So between two checks there are few instructions, whatever the module does. That the compiler keeps
-//! the check of a loop rests on its being a store: each round follows another last store than the round
-//! before the first. A load of the same byte with no store in between is left out, and so would be a
-//! loop's only check.
+//! So between two checks there are few instructions, whatever the module does: also in straight code of
+//! many megabytes, and where branches lead around checks. A circle of calls has its check before the call that
+//! closes it, and that is mostly a cold one: nearly everything can panic, and a panic can do nearly everything.
+//!
+//! That the compiler keeps the check of a loop rests on its being a store: each round follows another last
+//! store than the round before the first. A load of the same byte with no store in between is left out, and
+//! so would be a loop's only check.
 //!
 //! Nothing of the module is renumbered: the memory comes behind its own, and all other bytes stay
 //! as they are. A module whose own code could be reached before the host knows the page, or
@@ -20,12 +25,15 @@
 
 use wasmparser::{FunctionBody, Operator, Parser, Payload, TypeRef, Validator, WasmFeatures};
 
+mod walk;
+use walk::{Summary, walk};
+
 /// What is compiled depends on this module: part of the key of compiled plugins.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// The export under which the memory can be reached.
 pub(crate) const MEMORY: &str = "sandbar:stop";
-/// Instructions that a function may do at most, with all that it calls, if it has no check.
-const MOST_WORK: u64 = 20_000;
+/// No compiler takes a larger function (the limit of the JavaScript API, which wasmparser has too).
+const LARGEST_FUNCTION: usize = 7_654_321;
 /// `i32.store8 (memory 1) (i32.const 0) (i32.const 0)`
 const CHECK: [u8; 8] = [0x41, 0, 0x41, 0, 0x3a, 0x40, 1, 0];
 
@@ -60,22 +68,15 @@ impl Insertions {
 
 /// What a module has, as far as it matters here.
 #[derive(Default)]
-struct Outline {
+struct Outline<'a> {
     imported_functions: u32,
-    functions: Vec<Function>,
+    functions: Vec<Function<'a>>,
 }
 
-#[derive(Default)]
-struct Function {
-    /// Where checks must stand, in bytes of the module: branches back, work on ranges.
-    points: Vec<usize>,
-    /// Where the first instruction is.
-    first: usize,
+struct Function<'a> {
+    body: FunctionBody<'a>,
     /// Indexes into the functions with bodies, one for each call.
     calls: Vec<u32>,
-    /// Calls an import or by a table.
-    calls_unknown: bool,
-    instructions: u64,
 }
 
 /// The module with checks; `None` where it is not of the shape for it.
@@ -85,11 +86,11 @@ pub(crate) fn insert(bytes: &[u8]) -> Option<Checked> {
         .validate_all(bytes)
         .ok()?;
     let outline = outline(bytes)?;
-    let entries = entries(&outline.functions);
-    splice(bytes, &outline, &entries)
+    let points = points(&outline)?;
+    splice(bytes, &points)
 }
 
-/// What a module may be made of: `function` knows all its ways to branch, to call and to take long.
+/// What a module may be made of: `walk` knows all its ways to branch, to call and to take long.
 fn features() -> WasmFeatures {
     WasmFeatures::WASM2
         | WasmFeatures::TAIL_CALL
@@ -97,7 +98,7 @@ fn features() -> WasmFeatures {
         | WasmFeatures::RELAXED_SIMD
 }
 
-fn outline(bytes: &[u8]) -> Option<Outline> {
+fn outline(bytes: &[u8]) -> Option<Outline<'_>> {
     let mut outline = Outline::default();
     let mut memories = 0;
     for payload in Parser::new(0).parse_all(bytes) {
@@ -128,8 +129,8 @@ fn outline(bytes: &[u8]) -> Option<Outline> {
             }
             Payload::StartSection { .. } => return None,
             Payload::CodeSectionEntry(body) => {
-                let function = function(&body, outline.imported_functions)?;
-                outline.functions.push(function);
+                let calls = calls(&body, outline.imported_functions)?;
+                outline.functions.push(Function { body, calls });
             }
             _ => {}
         }
@@ -138,120 +139,63 @@ fn outline(bytes: &[u8]) -> Option<Outline> {
     (memories == 1).then_some(outline)
 }
 
-fn function(body: &FunctionBody<'_>, imported: u32) -> Option<Function> {
+/// The functions with bodies that a body calls.
+fn calls(body: &FunctionBody<'_>, imported: u32) -> Option<Vec<u32>> {
     let mut reader = body.get_operators_reader().ok()?;
-    let mut function = Function {
-        first: reader.original_position(),
-        ..Function::default()
-    };
-    // Of each block around the instruction, the innermost last: whether it is a loop.
-    let mut blocks = vec![false];
+    let mut calls = Vec::new();
     while !reader.eof() {
-        let at = reader.original_position();
-        function.instructions += 1;
-        let is_loop = |depth: u32| {
-            let index = blocks.len().checked_sub(depth as usize + 1);
-            index
-                .and_then(|index| blocks.get(index))
-                .copied()
-                .unwrap_or(true)
-        };
-        match reader.read().ok()? {
-            Operator::Loop { .. } => blocks.push(true),
-            Operator::Block { .. } | Operator::If { .. } => blocks.push(false),
-            Operator::End => drop(blocks.pop()),
-            Operator::Br { relative_depth } | Operator::BrIf { relative_depth }
-                if is_loop(relative_depth) =>
-            {
-                function.points.push(at);
-            }
-            Operator::BrTable { targets } => {
-                let mut back = is_loop(targets.default());
-                for target in targets.targets() {
-                    back |= is_loop(target.ok()?);
-                }
-                if back {
-                    function.points.push(at);
-                }
-            }
-            Operator::MemoryCopy { .. }
-            | Operator::MemoryFill { .. }
-            | Operator::MemoryInit { .. }
-            | Operator::MemoryGrow { .. }
-            | Operator::TableCopy { .. }
-            | Operator::TableFill { .. }
-            | Operator::TableInit { .. }
-            | Operator::TableGrow { .. } => function.points.push(at),
-            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
-                match function_index.checked_sub(imported) {
-                    Some(index) => function.calls.push(index),
-                    None => function.calls_unknown = true,
-                }
-            }
-            Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
-                function.calls_unknown = true;
-            }
-            _ => {}
+        if let Operator::Call { function_index } | Operator::ReturnCall { function_index } =
+            reader.read().ok()?
+        {
+            calls.extend(function_index.checked_sub(imported));
         }
     }
-    Some(function)
+    Some(calls)
 }
 
-/// Which functions need a check at their entry.
-fn entries(functions: &[Function]) -> Vec<bool> {
-    /// Of a function that has been gone into and not yet left.
-    const OPEN: u64 = u64::MAX;
-    let mut checked: Vec<bool> = functions
-        .iter()
-        .map(|function| function.calls_unknown)
-        .collect();
-    // Instructions from a call until the first check in it, or until it is back.
-    let mut work: Vec<Option<u64>> = vec![None; functions.len()];
+/// Where the checks of each function stand.
+fn points(outline: &Outline<'_>) -> Option<Vec<Vec<usize>>> {
+    let functions = &outline.functions;
+    let mut begun = vec![false; functions.len()];
+    // Of the functions that are done with. A call of one that is begun and not done closes a circle, and
+    // each circle has such a call.
+    let mut summaries: Vec<Option<Summary>> = vec![None; functions.len()];
+    let mut points = vec![Vec::new(); functions.len()];
     for root in 0..functions.len() {
-        if work[root].is_some() {
+        if begun[root] {
             continue;
         }
         // Depth first with a stack of our own: a module may nest calls as deep as it likes.
         let mut stack = vec![(root, 0)];
-        work[root] = Some(OPEN);
+        begun[root] = true;
         while let Some((index, next)) = stack.last_mut() {
             let index = *index;
             if let Some(&callee) = functions[index].calls.get(*next) {
                 *next += 1;
                 let callee = callee as usize;
-                match work.get(callee) {
-                    Some(None) => {
-                        work[callee] = Some(OPEN);
-                        stack.push((callee, 0));
-                    }
-                    // It is under way, so this call closes a circle; each circle has such a call.
-                    Some(Some(OPEN)) => checked[callee] = true,
-                    _ => {}
+                if let Some(begun) = begun.get_mut(callee).filter(|begun| !**begun) {
+                    *begun = true;
+                    stack.push((callee, 0));
                 }
                 continue;
             }
             stack.pop();
-            let calls = functions[index]
-                .calls
-                .iter()
-                .map(|&callee| match work[callee as usize] {
-                    // Of a circle: it has a check at its entry.
-                    Some(OPEN) | None => 1,
-                    Some(work) => work,
-                });
-            let total = calls.fold(functions[index].instructions, u64::saturating_add);
-            checked[index] |= total > MOST_WORK;
-            work[index] = Some(if checked[index] { 1 } else { total });
+            let found = walk(&functions[index].body, |function| {
+                let callee = function.checked_sub(outline.imported_functions)?;
+                *summaries.get(callee as usize)?
+            })?;
+            points[index] = found.points;
+            summaries[index] = Some(found.summary);
         }
     }
-    checked
+    Some(points)
 }
 
 /// Copies the module section by section and puts in what is new.
-fn splice(bytes: &[u8], outline: &Outline, entries: &[bool]) -> Option<Checked> {
-    let functions = u32::try_from(outline.functions.len()).ok()?;
+fn splice(bytes: &[u8], points: &[Vec<usize>]) -> Option<Checked> {
+    let functions = u32::try_from(points.len()).ok()?;
     let mut out = bytes[..8].to_vec();
-    let mut insertions = Vec::with_capacity(outline.functions.len());
+    let mut insertions = Vec::with_capacity(points.len());
     let mut code = Vec::with_capacity(bytes.len());
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.ok()?;
@@ -275,31 +219,26 @@ fn splice(bytes: &[u8], outline: &Outline, entries: &[bool]) -> Option<Checked> 
             }
             Payload::CodeSectionStart { .. } => leb(&mut code, functions),
             Payload::CodeSectionEntry(body) => {
-                let index = insertions.len();
-                let function = outline.functions.get(index)?;
+                let here = points.get(insertions.len())?;
                 let range = body.range();
-                let mut points = Vec::with_capacity(function.points.len() + 1);
-                if entries[index] {
-                    points.push(function.first);
+                let length = range.len() + here.len() * CHECK.len();
+                if length > LARGEST_FUNCTION {
+                    return None;
                 }
-                points.extend_from_slice(&function.points);
-                leb(
-                    &mut code,
-                    u32::try_from(range.len() + points.len() * CHECK.len()).ok()?,
-                );
+                leb(&mut code, u32::try_from(length).ok()?);
                 let mut from = range.start;
-                for &point in &points {
+                for &point in here {
                     code.extend_from_slice(&bytes[from..point]);
                     code.extend_from_slice(&CHECK);
                     from = point;
                 }
                 code.extend_from_slice(&bytes[from..range.end]);
                 insertions.push(Insertions {
-                    at: (points.iter())
+                    at: (here.iter())
                         .map(|point| u32::try_from(point - range.start).unwrap_or(u32::MAX))
                         .collect(),
                 });
-                if insertions.len() == outline.functions.len() {
+                if insertions.len() == points.len() {
                     section(&mut out, 10, &code)?;
                 }
             }
@@ -375,7 +314,8 @@ mod tests {
             ),
             ("(func (block (loop (br 1))))", vec![0]),
             ("(func (call 2)) (func nop)", vec![0, 0]),
-            ("(func (call 2)) (func (call 1))", vec![1, 0]),
+            // In the one that closes the circle.
+            ("(func (call 2)) (func (call 1))", vec![0, 1]),
             ("(func (call 1))", vec![1]),
             ("(func (call $host))", vec![1]),
             (
@@ -402,6 +342,55 @@ mod tests {
             .map(<[usize]>::len)
             .collect();
         assert!(gaps.iter().all(|gap| *gap < 16), "{checks:?}");
+    }
+
+    #[test]
+    fn work_without_end_has_a_check_every_so_often() {
+        // Two instructions.
+        let work = |instructions: usize| "(drop (i32.const 1))".repeat(instructions / 2);
+        for (what, functions, expected) in [
+            (
+                "straight code, and its entry",
+                format!("(func {})", work(60_000)),
+                vec![3],
+            ),
+            (
+                "calls, and the entry of what makes them",
+                format!("(func {}) (func {})", "(call 2)".repeat(6), work(4_000)),
+                vec![2, 0],
+            ),
+            (
+                "a branch around the check",
+                format!(
+                    "(func {} (block (br_if 0 (i32.const 1)) {}) {})",
+                    work(19_990),
+                    work(20),
+                    work(19_000)
+                ),
+                vec![3],
+            ),
+            (
+                "one of two arms",
+                format!(
+                    "(func (if (i32.const 1) (then {}) (else (nop))) {})",
+                    work(4_000),
+                    work(17_000)
+                ),
+                vec![2],
+            ),
+            (
+                "much to do behind a call that may go deep",
+                format!("(func (call 1) {})", work(300)),
+                vec![2],
+            ),
+            (
+                "little to do behind it",
+                format!("(func (call 1) {})", work(200)),
+                vec![1],
+            ),
+        ] {
+            assert_eq!(checked(&functions).unwrap(), expected, "{what}");
+        }
     }
 
     #[test]

@@ -13,14 +13,14 @@ use utoipa::ToSchema;
 use super::{
     Shared,
     contracts::{ContractVersion, version_of},
-    extract::Json,
+    extract::{Json, JsonOrNothing},
     refusal::ProblemDocument,
     topics::status,
 };
 use crate::{
     catalog::ContractDocument,
-    contract::{Definition, Policy, Rule},
-    hub::{ContractImpact, ImpactQuestion},
+    contract::{ContractReference, Definition, Format, Policy, Rule, infer::Draft},
+    hub::{ContractImpact, ImpactQuestion, InferRequest},
     problem::Problem,
 };
 
@@ -28,17 +28,27 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 pub(super) struct ContractDetail {
     name: String,
+    /// `compatibility` is the rule that counts.
     #[serde(flatten)]
     document: ContractDocument,
+    /// The rule is that of all contracts without one of their own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    inherited: bool,
     versions: Vec<ContractVersion>,
 }
 
 fn detail(hub: &crate::hub::Hub, name: &str) -> Result<ContractDetail, Problem> {
-    let (document, versions) = hub.catalog.agreement(name)?;
+    let (mut document, versions) = hub.catalog.agreement(name)?;
+    let inherited = document.compatibility.is_none();
+    document.compatibility = Some(hub.catalog.rule(&document));
     Ok(ContractDetail {
         name: name.to_owned(),
+        inherited,
         document,
-        versions: versions.iter().map(|bound| version_of(bound)).collect(),
+        versions: versions
+            .iter()
+            .map(|bound| version_of(hub, bound))
+            .collect(),
     })
 }
 
@@ -78,7 +88,7 @@ pub(super) async fn get(
     detail(&hub, &name).map(Answer)
 }
 
-/// Deletes a contract with all its versions, when no topic is bound to one.
+/// Deletes a contract with all its versions, when no topic is bound to one and no other contract refers to one.
 #[utoipa::path(delete, path = "/v1/contracts/{name}", tag = "contracts", operation_id = "drop_contract",
     params(("name" = String, Path)),
     responses(
@@ -99,8 +109,14 @@ pub(super) async fn delete(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CompatibilityRequest {
-    #[schema(value_type = Object)]
+    /// See registering.
+    #[serde(default)]
+    format: Format,
+    /// See registering.
     schema: serde_json::Value,
+    /// See registering.
+    #[serde(default)]
+    references: Vec<ContractReference>,
     /// See registering.
     types: Option<BTreeMap<String, String>>,
     /// Hold it against this version alone. Default: what the rule says.
@@ -134,11 +150,13 @@ pub(super) async fn compatibility(
     Json(request): Json<CompatibilityRequest>,
 ) -> Result<Answer<ContractImpact>, Problem> {
     let impact = hub.blocking(move |hub| {
-        let definition = Definition {
+        let definition = hub.catalog.complete(Definition {
+            format: request.format,
             schema: request.schema,
+            references: request.references,
             types: request.types,
-            description: String::new(),
-        };
+            ..Definition::default()
+        })?;
         let question = ImpactQuestion {
             version: request.version,
             rule: request.rule,
@@ -148,4 +166,25 @@ pub(super) async fn compatibility(
         hub.contract_impact(&name, &definition, &question)
     });
     impact.await.map(Answer)
+}
+
+/// Drafts a contract from the events of a topic: a JSON Schema that takes each of them whose data is
+/// JSON, with the evidence counted beside it. Nothing is registered.
+#[utoipa::path(post, path = "/v1/topics/{topic}/infer", tag = "contracts", operation_id = "infer_contract",
+    params(("topic" = String, Path)),
+    request_body(description = "Nothing is the same as an empty object", content = Option<InferRequest>),
+    responses(
+        (status = 200, description = "Register it with its schema and its types, edited or as it is", body = Draft),
+        (status = 404, description = "unknown-topic", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 410, description = "offset-trimmed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 416, description = "offset-past-tail", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "nothing-to-infer, invalid-document", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn infer(
+    State(hub): Shared,
+    Path(topic): Path<String>,
+    JsonOrNothing(request): JsonOrNothing<InferRequest>,
+) -> Result<Answer<Draft>, Problem> {
+    let draft = hub.blocking(move |hub| hub.infer_contract(&topic, &request));
+    draft.await.map(Answer)
 }

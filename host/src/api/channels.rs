@@ -8,8 +8,14 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Caller, Shared, extract::Json, refusal::ProblemDocument, topics::status};
-use crate::{catalog::Channel, problem::Problem};
+use super::{
+    Caller, Shared,
+    extract::{Json, Params},
+    refusal::ProblemDocument,
+    routes::ForceQuery,
+    topics::status,
+};
+use crate::{catalog::Channel, hub::Asking, problem::Problem};
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct ChannelList {
@@ -59,48 +65,56 @@ pub(super) async fn get(
 }
 
 /// Activates a version: the routes that name the channel take it over between two batches, or, where
-/// one of them cannot run with it, nothing changes.
+/// one of them cannot run with it or the activation gate refuses it for one, nothing changes.
 #[utoipa::path(put, path = "/v1/plugins/{name}/channels/{channel}", tag = "plugins", operation_id = "activate_plugin",
-    params(("name" = String, Path), ("channel" = String, Path)),
+    params(("name" = String, Path), ("channel" = String, Path), ForceQuery),
     request_body = ActivateRequest,
     responses(
         (status = 201, description = "The channel was made", body = Channel),
         (status = 200, description = "The channel points at the version", body = Channel),
         (status = 404, description = "unknown-plugin", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "name-taken", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "name-taken, activation-refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-name, plugin-config-refused, grant-missing, invalid-plugin", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn put(
     State(hub): Shared,
     caller: Caller,
     Path((name, channel)): Path<(String, String)>,
+    Params(query): Params<ForceQuery>,
     Json(request): Json<ActivateRequest>,
 ) -> Result<(StatusCode, Answer<Channel>), Problem> {
-    let because = caller.because(request.reason);
+    let asking = Asking {
+        because: caller.because(request.reason),
+        force: query.force,
+    };
     let (channel, put) = hub
-        .move_channel(name, channel, Some(request.version), because)
+        .move_channel(name, channel, Some(request.version), asking)
         .await?;
     Ok((status(put), Answer(channel)))
 }
 
 /// Activates the version before. Done twice, it leads back again.
 #[utoipa::path(post, path = "/v1/plugins/{name}/channels/{channel}/rollback", tag = "plugins", operation_id = "roll_back_plugin",
-    params(("name" = String, Path), ("channel" = String, Path)),
+    params(("name" = String, Path), ("channel" = String, Path), ForceQuery),
     request_body = RollBackRequest,
     responses(
         (status = 200, body = Channel),
         (status = 404, description = "unknown-channel, unknown-plugin", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "nothing-to-roll-back", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "nothing-to-roll-back, activation-refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "plugin-config-refused, grant-missing, invalid-plugin", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn roll_back(
     State(hub): Shared,
     caller: Caller,
     Path((name, channel)): Path<(String, String)>,
+    Params(query): Params<ForceQuery>,
     Json(request): Json<RollBackRequest>,
 ) -> Result<Answer<Channel>, Problem> {
-    let because = caller.because(request.reason);
-    let (channel, _) = hub.move_channel(name, channel, None, because).await?;
+    let asking = Asking {
+        because: caller.because(request.reason),
+        force: query.force,
+    };
+    let (channel, _) = hub.move_channel(name, channel, None, asking).await?;
     Ok(Answer(channel))
 }
 

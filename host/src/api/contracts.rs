@@ -17,9 +17,9 @@ use super::{
     topics::status,
 };
 use crate::{
-    catalog::BoundContract,
-    contract::Definition,
-    hub::ContractCheck,
+    catalog::{BoundContract, Registering},
+    contract::{ContractReference, Definition, Format},
+    hub::{ContractCheck, Hub},
     problem::{Code, Problem},
 };
 
@@ -28,7 +28,10 @@ use crate::{
 pub(super) struct ContractVersion {
     name: String,
     version: u32,
-    /// `sha256:…` over the canonical JSON of the definition.
+    /// Of the content: the same for the same content under any name.
+    id: u32,
+    format: Format,
+    /// `sha256:…` over the content: format, schema, references and types.
     digest: String,
     /// RFC 3339.
     created: String,
@@ -37,6 +40,11 @@ pub(super) struct ContractVersion {
     /// Its compatibility could not be decided when it was registered, and that was accepted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     accepted_unknown: bool,
+    /// Nobody should begin to use the contract.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deprecated: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    references: Vec<ContractReference>,
 }
 
 /// A version with its schema.
@@ -44,6 +52,7 @@ pub(super) struct ContractVersion {
 pub(super) struct ContractAnswer {
     #[serde(flatten)]
     version: ContractVersion,
+    /// JSON and Avro: the document. Protobuf: the text.
     schema: serde_json::Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     types: Option<BTreeMap<String, String>>,
@@ -58,6 +67,9 @@ pub(super) struct ContractList {
 pub(super) struct ContractSummary {
     name: String,
     versions: Vec<u32>,
+    /// Nobody should begin to use it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deprecated: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -65,14 +77,18 @@ pub(super) struct VersionList {
     versions: Vec<ContractVersion>,
 }
 
-pub(super) fn version_of(bound: &BoundContract) -> ContractVersion {
+pub(super) fn version_of(hub: &Hub, bound: &BoundContract) -> ContractVersion {
     ContractVersion {
         name: bound.name.to_string(),
         version: bound.version,
+        id: bound.id,
+        format: bound.definition.format,
         digest: bound.digest.clone(),
         created: bound.created.clone(),
         description: bound.definition.description.clone(),
         accepted_unknown: bound.accepted_unknown,
+        deprecated: hub.catalog.is_deprecated(bound.name.as_str()),
+        references: bound.definition.references.clone(),
     }
 }
 
@@ -90,9 +106,11 @@ pub(super) async fn list(State(hub): Shared) -> Answer<ContractList> {
     for name in hub.catalog.agreed_names() {
         names.entry(name.to_string()).or_default();
     }
-    let contracts = names
-        .into_iter()
-        .map(|(name, versions)| ContractSummary { name, versions });
+    let contracts = names.into_iter().map(|(name, versions)| ContractSummary {
+        deprecated: hub.catalog.is_deprecated(&name),
+        name,
+        versions,
+    });
     Answer(ContractList {
         contracts: contracts.collect(),
     })
@@ -114,7 +132,7 @@ pub(super) struct RegisterQuery {
     responses(
         (status = 201, description = "Registered", body = ContractVersion),
         (status = 200, description = "This content is a version already", body = ContractVersion),
-        (status = 409, description = "incompatible-contract", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "incompatible-contract, contract-mode", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-schema, invalid-document, invalid-name", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn register(
@@ -123,11 +141,14 @@ pub(super) async fn register(
     Params(query): Params<RegisterQuery>,
     Json(definition): Json<Definition>,
 ) -> Result<(StatusCode, Answer<ContractVersion>), Problem> {
-    let accept = query.accept_unknown;
+    let registering = Registering {
+        accept_unknown: query.accept_unknown,
+        ..Registering::default()
+    };
     let (bound, put) = hub
-        .blocking(move |hub| hub.catalog.register_contract(&name, definition, accept))
+        .blocking(move |hub| hub.catalog.register(&name, definition, registering))
         .await?;
-    Ok((status(put), Answer(version_of(&bound))))
+    Ok((status(put), Answer(version_of(&hub, &bound))))
 }
 
 /// The versions of a contract.
@@ -146,7 +167,7 @@ pub(super) async fn versions(
     let versions = all
         .iter()
         .filter(|bound| bound.name.as_str() == name)
-        .map(|bound| version_of(bound));
+        .map(|bound| version_of(&hub, bound));
     Ok(Answer(VersionList {
         versions: versions.collect(),
     }))
@@ -164,14 +185,80 @@ pub(super) async fn get(
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Answer<ContractAnswer>, Problem> {
     let bound = hub.catalog.contract(&format!("{name}@{version}"))?;
-    Ok(Answer(ContractAnswer {
-        version: version_of(&bound),
+    Ok(Answer(answer_of(&hub, &bound)))
+}
+
+fn answer_of(hub: &Hub, bound: &BoundContract) -> ContractAnswer {
+    ContractAnswer {
+        version: version_of(hub, bound),
         schema: bound.definition.schema.clone(),
         types: bound.definition.types.clone(),
+    }
+}
+
+/// The version of a contract with this content, by what registering takes; nothing is stored.
+#[utoipa::path(post, path = "/v1/contracts/{name}/lookup", tag = "contracts", operation_id = "find_contract_version",
+    params(("name" = String, Path)),
+    request_body = Definition,
+    responses(
+        (status = 200, body = ContractVersion),
+        (status = 404, description = "unknown-contract: no version has this content", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-schema, invalid-document", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn lookup(
+    State(hub): Shared,
+    Path(name): Path<String>,
+    Json(definition): Json<Definition>,
+) -> Result<Answer<ContractVersion>, Problem> {
+    let bound = hub
+        .blocking(move |hub| hub.catalog.find_content(&name, definition))
+        .await?;
+    Ok(Answer(version_of(&hub, &bound)))
+}
+
+/// A content, and the contract versions that have it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SchemaAnswer {
+    id: u32,
+    format: Format,
+    digest: String,
+    /// JSON and Avro: the document. Protobuf: the text.
+    schema: serde_json::Value,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    references: Vec<ContractReference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    types: Option<BTreeMap<String, String>>,
+    /// `name@version`. Empty when all are deleted softly.
+    contracts: Vec<String>,
+}
+
+/// The schema that an id stands for. An id never comes to mean another schema.
+#[utoipa::path(get, path = "/v1/schemas/{id}", tag = "contracts", operation_id = "get_schema",
+    params(("id" = u32, Path)),
+    responses(
+        (status = 200, body = SchemaAnswer),
+        (status = 404, description = "unknown-contract", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn schema(
+    State(hub): Shared,
+    Path(id): Path<u32>,
+) -> Result<Answer<SchemaAnswer>, Problem> {
+    let bound = hub.catalog.contract_by_id(id)?;
+    let holders = hub.catalog.holders(id).into_iter();
+    let present = holders.filter(|(_, withdrawn)| !withdrawn);
+    let contracts = present.map(|(bound, _)| bound.reference()).collect();
+    Ok(Answer(SchemaAnswer {
+        id,
+        format: bound.definition.format,
+        digest: bound.digest.clone(),
+        schema: bound.definition.schema.clone(),
+        references: bound.definition.references.clone(),
+        types: bound.definition.types.clone(),
+        contracts,
     }))
 }
 
-/// Deletes a version that no topic is bound to.
+/// Deletes a version that no topic is bound to and no contract refers to. Its number is not used again.
 #[utoipa::path(delete, path = "/v1/contracts/{name}/versions/{version}", tag = "contracts", operation_id = "delete_contract",
     params(("name" = String, Path), ("version" = u32, Path)),
     responses(
@@ -196,6 +283,12 @@ pub(super) struct CheckRequest {
     version: Option<u32>,
     /// Checked against instead of a registered version.
     schema: Option<serde_json::Value>,
+    /// With `schema`: see registering.
+    #[serde(default)]
+    format: Format,
+    /// With `schema`: see registering.
+    #[serde(default)]
+    references: Vec<ContractReference>,
     /// With `schema`: see registering.
     types: Option<BTreeMap<String, String>>,
     /// Events in the CloudEvents JSON format.
@@ -231,11 +324,13 @@ pub(super) async fn check(
                         "give version or schema, not both",
                     ));
                 }
-                (Some(schema), None) => Some(Definition {
+                (Some(schema), None) => Some(hub.catalog.complete(Definition {
+                    format: request.format,
                     schema,
+                    references: request.references,
                     types: request.types,
-                    description: String::new(),
-                }),
+                    ..Definition::default()
+                })?),
                 (None, _) => None,
             };
             hub.check_contract(&name, request.version, definition.as_ref(), &request.events)

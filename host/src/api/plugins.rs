@@ -22,7 +22,17 @@ use crate::{
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct PluginList {
-    plugins: Vec<PluginRecord>,
+    plugins: Vec<PluginEntry>,
+}
+
+/// A version as it is listed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PluginEntry {
+    #[serde(flatten)]
+    record: PluginRecord,
+    /// Where it is in use though the activation gate refused it: routes and channels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    forced: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -34,8 +44,12 @@ pub(super) struct PluginVersions {
 #[utoipa::path(get, path = "/v1/plugins", tag = "plugins", operation_id = "list_plugins",
     responses((status = 200, body = PluginList)))]
 pub(super) async fn list(State(hub): Shared) -> Answer<PluginList> {
+    let entries = hub.catalog.plugins().into_iter().map(|record| PluginEntry {
+        forced: hub.catalog.forced_uses(&record.reference()),
+        record,
+    });
     Answer(PluginList {
-        plugins: hub.catalog.plugins(),
+        plugins: entries.collect(),
     })
 }
 

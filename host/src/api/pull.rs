@@ -1,21 +1,18 @@
 //! Pulling the events of a subscription over HTTP: batches, streams, and settling.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+mod streamed;
+
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json as Answer,
     body::Body,
     extract::{Path, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
-    response::{
-        IntoResponse, Response,
-        sse::{Event as Sent, KeepAlive, Sse},
-    },
+    response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::{sync::mpsc, time::Instant};
-use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -27,16 +24,15 @@ use super::{
 use crate::{
     clock,
     dead_letter::Cause,
-    deliver::{Outcome, Settled, Streamed, Subscription, Token, attempt, stream},
+    deliver::{Outcome, Settled, Subscription, Token, attempt},
     hub::Hub,
     problem::{Code, Place, Problem},
 };
+use streamed::{LINES, SERVER_SENT, streamed_events};
 
 const LONGEST_LEASE: f64 = 12.0 * 60.0 * 60.0;
 /// A batch is closed when its events have so many bytes.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// Events on their way to the client of a stream.
-const STREAM_QUEUE: usize = 64;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -107,18 +103,18 @@ pub(super) async fn events(
         .find(|media_type| accepted.contains(media_type));
     match streamed {
         None => batch(&hub, &subscription, &query, lease).await,
-        Some("text/event-stream") => {
-            let events = streamed_events(&hub, &subscription, &query, lease, &headers).await?;
-            let events = events.map(|event| Ok::<_, Infallible>(sent(event)));
-            Ok(Sse::new(events)
-                .keep_alive(KeepAlive::default())
-                .into_response())
-        }
-        Some(lines) => {
-            let events = streamed_events(&hub, &subscription, &query, lease, &headers).await?;
-            let events = events.map(|event| Ok::<_, Infallible>(line(event)));
-            let media_type = [(header::CONTENT_TYPE, HeaderValue::from_static(lines))];
-            Ok((media_type, Body::from_stream(events)).into_response())
+        Some(media_type) => {
+            let form = match media_type {
+                "text/event-stream" => &SERVER_SENT,
+                _ => &LINES,
+            };
+            let events =
+                streamed_events(&hub, &subscription, &query, lease, &headers, form).await?;
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            ];
+            Ok((headers, Body::from_stream(events)).into_response())
         }
     }
 }
@@ -159,58 +155,6 @@ async fn batch(
         response.headers_mut().insert(name, token);
     }
     Ok(response)
-}
-
-async fn streamed_events(
-    hub: &Hub,
-    subscription: &Arc<Subscription>,
-    query: &PullQuery,
-    lease: Duration,
-    headers: &HeaderMap,
-) -> Result<impl Stream<Item = Result<Streamed, Problem>> + use<>, Problem> {
-    let window = limit_of(query.limit, 1000)?;
-    if let Some(last) = headers.get("last-event-id") {
-        let last = last
-            .to_str()
-            .map_err(|_| malformed("Last-Event-ID is not text"))?;
-        subscription.settle_up_to(last, true).await?;
-    }
-    let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-    tokio::spawn(stream(subscription.clone(), window, lease, sender));
-    let stopping = hub.stopping.clone();
-    let events = ReceiverStream::new(receiver);
-    Ok(futures_util::StreamExt::take_until(events, async move {
-        stopping.cancelled().await;
-    }))
-}
-
-fn sent(event: Result<Streamed, Problem>) -> Sent {
-    match event {
-        Ok(event) => Sent::default()
-            .id(event.cursor)
-            .event(event.r#type)
-            .data(event.json),
-        Err(problem) => Sent::default()
-            .event("sandbar.problem")
-            .data(problem.to_string()),
-    }
-}
-
-fn line(event: Result<Streamed, Problem>) -> Bytes {
-    match event {
-        Ok(event) => {
-            let mut json = event.json;
-            json.push('\n');
-            json.into()
-        }
-        Err(problem) => {
-            let document = serde_json::json!({"problem": {
-                "type": format!("/problems/{}", problem.code.as_str()),
-                "title": problem.code.title(), "status": problem.code.status(), "detail": problem.detail,
-            }});
-            format!("{document}\n").into()
-        }
-    }
 }
 
 /// What became of events. Each token is that of an event (`sandbarlease`) or of a whole batch (the

@@ -8,9 +8,12 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::problem::{Code, Place, Problem};
+use crate::{
+    gate::GateReport,
+    problem::{Code, Place, Problem},
+};
 
-/// A problem document (RFC 9457) with two members of our own: `help` and `errors`.
+/// A problem document (RFC 9457) with members of our own: `help`, `errors` and `gate`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProblemDocument {
     /// `/problems/<code>`: a page of the hub that says what to do.
@@ -23,6 +26,9 @@ pub struct ProblemDocument {
     /// The places that are wrong, where there are several or where one can be pointed at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Place>,
+    /// With `activation-refused`: what the gate found of each route that fails.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gate: Vec<GateReport>,
 }
 
 impl IntoResponse for Problem {
@@ -39,6 +45,7 @@ impl IntoResponse for Problem {
             detail: self.detail,
             help: self.help.unwrap_or_else(|| self.code.advice().to_owned()),
             errors: self.errors,
+            gate: self.gate,
         };
         let mut response = (status, Json(document)).into_response();
         let media_type = HeaderValue::from_static("application/problem+json");
@@ -73,7 +80,9 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 pub(super) async fn dress(response: Response) -> Response {
     let status = response.status();
     let media_type = response.headers().get(header::CONTENT_TYPE);
-    let dressed = media_type.is_some_and(|value| value == "application/problem+json");
+    let dressed = media_type.is_some_and(|value| {
+        value == "application/problem+json" || value == super::registry::MEDIA_TYPE
+    });
     if dressed || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }

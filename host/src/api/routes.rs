@@ -5,11 +5,21 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::{Shared, extract::Json, refusal::ProblemDocument, topics::status};
-use crate::{catalog::RouteDocument, hub::RouteStatus, problem::Problem};
+use super::{
+    Caller, Shared,
+    extract::{Json, JsonOrNothing, Params},
+    refusal::ProblemDocument,
+    topics::status,
+};
+use crate::{
+    catalog::{Forced, RouteDocument, WentLive},
+    gate::GateReport,
+    hub::{Asking, GateRequest, RouteStatus},
+    problem::Problem,
+};
 
 /// A route and how it is doing.
 #[derive(Serialize, ToSchema)]
@@ -18,7 +28,46 @@ pub(super) struct RouteAnswer {
     #[serde(flatten)]
     document: RouteDocument,
     paused: bool,
+    /// When, by whom and why its steps and targets went live, and what the activation gate said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation: Option<WentLive>,
+    /// What of it is live though the activation gate refused it: the route itself, the version of a channel,
+    /// the contract of a target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    forced: Vec<Forced>,
     status: RouteStatus,
+}
+
+/// Whether to go live against the activation gate, and why.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ActivationQuery {
+    /// Go live also where the activation gate refuses it; recorded.
+    #[serde(default)]
+    force: bool,
+    /// Kept with what the gate said.
+    #[serde(default)]
+    reason: String,
+}
+
+impl ActivationQuery {
+    pub(super) fn asked_by(self, caller: Caller) -> Asking {
+        Asking {
+            because: caller.because(self.reason),
+            force: self.force,
+        }
+    }
+}
+
+/// Whether to go live against the activation gate.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ForceQuery {
+    /// Go live also where the activation gate refuses it; recorded.
+    #[serde(default)]
+    pub force: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -34,8 +83,10 @@ fn answer(
     RouteAnswer {
         name: name.to_string(),
         status: hub.route_status(name, route.paused),
+        forced: hub.catalog.forced(name, &route),
         document: route.document,
         paused: route.paused,
+        activation: route.activation,
     }
 }
 
@@ -53,22 +104,27 @@ pub(super) async fn list(State(hub): Shared) -> Answer<RouteList> {
     })
 }
 
-/// Makes a route, or changes one; a change takes effect between two batches.
+/// Makes a route, or changes one; a change takes effect between two batches. Where steps or targets are
+/// new, the activation gate runs the plugins before: on inputs made from the contract of the source, and on
+/// its last events.
 #[utoipa::path(put, path = "/v1/routes/{route}", tag = "routes", operation_id = "put_route",
-    params(("route" = String, Path)),
+    params(("route" = String, Path), ActivationQuery),
     request_body = RouteDocument,
     responses(
         (status = 201, description = "Made and running", body = RouteAnswer),
         (status = 200, description = "Was there; now as asked", body = RouteAnswer),
-        (status = 409, description = "route-source-fixed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "route-source-fixed, activation-refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-document, route-circle, plugin-config-refused, grant-missing", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn put(
     State(hub): Shared,
+    caller: Caller,
     Path(route): Path<String>,
+    Params(query): Params<ActivationQuery>,
     Json(document): Json<RouteDocument>,
 ) -> Result<(StatusCode, Answer<RouteAnswer>), Problem> {
-    let (name, put) = hub.put_route(route, document).await?;
+    let asking = query.asked_by(caller);
+    let (name, put) = hub.put_route(route, document, asking).await?;
     let (name, route) = hub.catalog.route(name.as_str())?;
     Ok((status(put), Answer(answer(&hub, &name, route))))
 }
@@ -86,6 +142,24 @@ pub(super) async fn get(
 ) -> Result<Answer<RouteAnswer>, Problem> {
     let (name, route) = hub.catalog.route(&route)?;
     Ok(Answer(answer(&hub, &name, route)))
+}
+
+/// What the activation gate says of a route, or of a change to one. Nothing is changed, whatever it says.
+#[utoipa::path(post, path = "/v1/routes/{route}/gate", tag = "routes", operation_id = "check_route",
+    params(("route" = String, Path)),
+    request_body = GateRequest,
+    responses(
+        (status = 200, description = "What was found; `outcome` says whether it would be refused", body = GateReport),
+        (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "route-source-fixed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-document, route-circle, plugin-config-refused, grant-missing", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn gate(
+    State(hub): Shared,
+    Path(route): Path<String>,
+    JsonOrNothing(request): JsonOrNothing<GateRequest>,
+) -> Result<Answer<GateReport>, Problem> {
+    hub.ask_gate(route, request).await.map(Answer)
 }
 
 /// Stops a route and forgets how far it came. What it wrote stays.

@@ -13,11 +13,12 @@ use super::{
     events::wait_of,
     extract::{Json, Params},
     refusal::ProblemDocument,
+    routes::ForceQuery,
     topics::status,
 };
 use crate::{
     catalog::ShadowDocument,
-    hub::{ShadowDifferences, ShadowStatus},
+    hub::{Asking, ShadowDifferences, ShadowStatus},
     problem::Problem,
 };
 
@@ -111,20 +112,24 @@ pub(super) async fn delete(
 /// Has the candidate take over between two batches: where the step names a channel, the channel is
 /// moved, else the route's step is changed.
 #[utoipa::path(post, path = "/v1/routes/{route}/shadow/promote", tag = "routes", operation_id = "promote_shadow",
-    params(("route" = String, Path)),
+    params(("route" = String, Path), ForceQuery),
     request_body = PromoteRequest,
     responses(
         (status = 200, body = ShadowStatus),
         (status = 404, description = "unknown-route, unknown-shadow", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "shadow-over", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "shadow-over, activation-refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "plugin-config-refused, grant-missing", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn promote(
     State(hub): Shared,
     caller: Caller,
     Path(route): Path<String>,
+    Params(query): Params<ForceQuery>,
     Json(request): Json<PromoteRequest>,
 ) -> Result<Answer<ShadowStatus>, Problem> {
-    let because = caller.because(request.reason);
-    hub.promote_shadow(route, because).await.map(Answer)
+    let asking = Asking {
+        because: caller.because(request.reason),
+        force: query.force,
+    };
+    hub.promote_shadow(route, asking).await.map(Answer)
 }

@@ -17,7 +17,7 @@ use super::{
     topics::status,
 };
 use crate::{
-    catalog::{Disabled, SubscriptionDocument, SubscriptionRecord},
+    catalog::{Disabled, PlannedSubscription, SubscriptionDocument, SubscriptionRecord},
     clock,
     deliver::{PushStatus, PushTest, Reset, ResetTarget, ResetTo, SubscriptionStatus},
     hub::Hub,
@@ -101,6 +101,24 @@ pub(super) async fn put(
 ) -> Result<(StatusCode, Answer<SubscriptionAnswer>), Problem> {
     let (name, put) = hub.put_subscription(subscription, document).await?;
     Ok((status(put), Answer(answer_of(&hub, name).await?)))
+}
+
+/// What putting this document would do; nothing is changed. Secrets and values of headers are compared
+/// with what is there, and not told.
+#[utoipa::path(post, path = "/v1/subscriptions/{subscription}/check", tag = "subscriptions", operation_id = "check_subscription",
+    params(("subscription" = String, Path)),
+    request_body = SubscriptionDocument,
+    responses(
+        (status = 200, body = PlannedSubscription),
+        (status = 422, description = "invalid-document, invalid-name", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn check(
+    State(hub): Shared,
+    Path(subscription): Path<String>,
+    Json(document): Json<SubscriptionDocument>,
+) -> Result<Answer<PlannedSubscription>, Problem> {
+    let planned = hub.plan_subscription(subscription, document).await?;
+    Ok(Answer(planned))
 }
 
 /// One subscription.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json as Answer,
     extract::{MatchedPath, Path, Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::{Shared, refusal::ProblemDocument};
 use crate::{
     clock,
+    describe::{self, Defined},
     hub::Hub,
     problem::{Code, Problem},
 };
@@ -99,10 +100,51 @@ pub(super) async fn problem_page(Path(code): Path<String>) -> Result<String, Pro
     ))
 }
 
-pub(super) async fn openapi_document() -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        super::openapi(),
+/// The AsyncAPI 3.0 document of this hub: topics as channels, contracts as messages, routes and
+/// subscriptions as operations.
+#[utoipa::path(get, path = "/asyncapi.json", tag = "system", operation_id = "asyncapi",
+    responses((status = 200, description = "As it is now", body = Object)))]
+pub(super) async fn asyncapi(
+    State(hub): Shared,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Problem> {
+    let text = hub.blocking(move |hub| {
+        let document = describe::asyncapi(&defined(hub, &headers));
+        Ok(format!("{document:#}\n"))
+    });
+    Ok(([(header::CONTENT_TYPE, "application/json")], text.await?))
+}
+
+/// The calls, with the events of this hub's topics.
+pub(super) async fn openapi_document(
+    State(hub): Shared,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Problem> {
+    let text = hub.blocking(move |hub| {
+        let mut document = super::openapi_value();
+        describe::with_events(&mut document, &defined(hub, &headers));
+        Ok(format!("{document:#}\n"))
+    });
+    Ok(([(header::CONTENT_TYPE, "application/json")], text.await?))
+}
+
+fn defined(hub: &Hub, headers: &HeaderMap) -> Defined {
+    Defined::of(&hub.catalog, host(hub, headers))
+}
+
+/// Where the caller reached the hub; else where it listens.
+fn host(hub: &Hub, headers: &HeaderMap) -> String {
+    let asked = headers
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok());
+    let asked = asked.and_then(|text| text.parse::<Authority>().ok());
+    // Without what comes before an @: it has no meaning in Host.
+    asked.map_or_else(
+        || hub.config.listen.to_string(),
+        |authority| match authority.port() {
+            Some(port) => format!("{}:{port}", authority.host()),
+            None => authority.host().to_owned(),
+        },
     )
 }
 
@@ -118,7 +160,8 @@ pub(super) async fn index() -> &'static str {
         "/v1/contracts  contracts\n",
         "/v1/dead-letters  events that could not be processed\n",
         "/metrics       Prometheus\n",
-        "/openapi.json  every call\n",
+        "/openapi.json  every call, and the events of topics with a contract\n",
+        "/asyncapi.json  topics, contracts, routes and subscriptions as AsyncAPI\n",
     )
 }
 

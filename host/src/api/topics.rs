@@ -9,9 +9,14 @@ use sandbar_log::Log;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Shared, extract::Json, refusal::ProblemDocument};
+use super::{
+    Caller, Shared,
+    extract::{Json, Params},
+    refusal::ProblemDocument,
+    routes::ActivationQuery,
+};
 use crate::{
-    catalog::{Put, Topic, TopicDocument},
+    catalog::{Put, Topic, TopicDocument, WentLive},
     hub::Hub,
     problem::Problem,
 };
@@ -22,6 +27,10 @@ pub(super) struct TopicAnswer {
     name: String,
     #[serde(flatten)]
     document: TopicDocument,
+    /// When, by whom and why its contract was bound while routes wrote to it, and what the activation gate
+    /// said of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation: Option<WentLive>,
     state: TopicState,
 }
 
@@ -62,6 +71,7 @@ fn answer(hub: &Hub, topic: &Topic) -> TopicAnswer {
     TopicAnswer {
         name: topic.name.to_string(),
         document: topic.document(),
+        activation: topic.activation(),
         state: TopicState {
             partitions: topic.partition_ids().iter().map(state).collect(),
         },
@@ -78,24 +88,26 @@ pub(super) async fn list(State(hub): Shared) -> Answer<TopicList> {
     })
 }
 
-/// Makes a topic, or changes what can be changed of one.
+/// Makes a topic, or changes what can be changed of one. Where another contract version is bound, the
+/// activation gate looks at the routes that write to it.
 #[utoipa::path(put, path = "/v1/topics/{topic}", tag = "topics", operation_id = "put_topic",
-    params(("topic" = String, Path, description = "1 to 128 of a-z A-Z 0-9 . _ -")),
+    params(("topic" = String, Path, description = "1 to 128 of a-z A-Z 0-9 . _ -"), ActivationQuery),
     request_body = TopicDocument,
     responses(
         (status = 201, description = "Made", body = TopicAnswer),
         (status = 200, description = "Was there; now as asked", body = TopicAnswer),
-        (status = 409, description = "partitions-fixed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "partitions-fixed, activation-refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-document, invalid-name", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn put(
     State(hub): Shared,
+    caller: Caller,
     Path(topic): Path<String>,
+    Params(query): Params<ActivationQuery>,
     Json(document): Json<TopicDocument>,
 ) -> Result<(StatusCode, Answer<TopicAnswer>), Problem> {
-    let (topic, put) = hub
-        .blocking(move |hub| hub.catalog.put_topic(&topic, document))
-        .await?;
+    let asking = query.asked_by(caller);
+    let (topic, put) = hub.put_topic(topic, document, asking).await?;
     Ok((status(put), Answer(answer(&hub, &topic))))
 }
 

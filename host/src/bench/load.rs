@@ -75,16 +75,15 @@ pub fn output_contract() -> Definition {
 fn definition(schema: Value) -> Definition {
     Definition {
         schema,
-        types: None,
-        description: String::new(),
+        ..Definition::default()
     }
 }
 
 /// The bodies of one round; ids differ from round to round.
-pub fn bodies(options: &Options, round: usize) -> Vec<Body> {
-    let numbers: Vec<usize> = (0..options.events).collect();
+pub fn bodies(events: usize, batch: usize, round: usize) -> Vec<Body> {
+    let numbers: Vec<usize> = (0..events).collect();
     numbers
-        .chunks(options.batch)
+        .chunks(batch)
         .map(|chunk| body(chunk, round))
         .collect()
 }

@@ -1,19 +1,21 @@
-//! `sandbar bench pull`: events of a warm log through a pull subscription, with acknowledgements,
-//! against a floor in the same run: a scan of the same log, and as many bytes over HTTP.
+//! `sandbar bench pull`: events of a warm log through a subscription, pulled in batches and as streams
+//! of server-sent events, with acknowledgements, against a floor in the same run: a scan of the same
+//! log, and as many bytes over HTTP.
+
+mod floor;
+mod streamed;
 
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body, extract::State, routing::get};
 use bytes::Bytes;
-use sandbar_log::{Append, Disk, Durability, Embedded, Log};
-use sandbar_types::{BatchBuilder, Event, Name, PartitionId};
+use floor::Floor;
 use serde_json::{Value, json};
 
 use super::{process, report::median};
@@ -21,8 +23,6 @@ use super::{process, report::median};
 const TOPIC: &str = "bench.pull";
 /// Events of a publish, and of a frame.
 const BATCH: usize = 1000;
-/// What the floor reads at once, in bytes.
-const SCAN: usize = 512 * 1024;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -46,8 +46,10 @@ pub struct Options {
 #[derive(Clone, Copy, Debug)]
 struct Round {
     hub: Duration,
+    streamed: Duration,
     floor: Duration,
-    cpu_seconds: f64,
+    /// Of the hub: pulled, streamed.
+    cpu_seconds: [f64; 2],
 }
 
 /// Runs the benchmark and prints what it found.
@@ -93,14 +95,19 @@ fn measure(options: &Options, folder: &Path) -> Result<(Vec<Round>, u64), String
     // One round that is not counted: the pages of the files are there then.
     for round in 0..=options.rounds {
         let before = hub.cpu_seconds();
-        let (took, bytes) = runtime.block_on(client.round(options, round))?;
-        let cpu_seconds = hub.cpu_seconds() - before;
+        let pulled = client.round(options, format!("pull-{round}"), Way::Batches);
+        let (took, bytes) = runtime.block_on(pulled)?;
+        let between = hub.cpu_seconds();
+        let streamed = client.round(options, format!("stream-{round}"), Way::Streams);
+        let (streamed, _) = runtime.block_on(streamed)?;
+        let cpu_seconds = [between - before, hub.cpu_seconds() - between];
         let scanned = runtime.block_on(floor.round(options, bytes))?;
         let kind = if round == 0 { " (warm-up)" } else { "" };
         eprintln!("round {round} of {}{kind}", options.rounds);
         if round > 0 {
             rounds.push(Round {
                 hub: took,
+                streamed,
                 floor: scanned,
                 cpu_seconds,
             });
@@ -171,9 +178,14 @@ impl Client {
         Ok(())
     }
 
-    /// Pulls and acknowledges everything; how long it took, and how many bytes came.
-    async fn round(&self, options: &Options, round: usize) -> Result<(Duration, usize), String> {
-        let name = format!("bench-{round}");
+    /// Takes and acknowledges everything by a subscription of this name; how long it took, and how
+    /// many bytes came.
+    async fn round(
+        &self,
+        options: &Options,
+        name: String,
+        way: Way,
+    ) -> Result<(Duration, usize), String> {
         let document = json!({"topics": [TOPIC], "lease_seconds": 600});
         self.put(&format!("/v1/subscriptions/{name}"), document)
             .await?;
@@ -182,7 +194,12 @@ impl Client {
         let clients = (0..options.clients).map(|_| {
             let (client, name, acknowledged) = (self.clone(), name.clone(), acknowledged.clone());
             let (limit, events) = (options.limit, options.events);
-            tokio::spawn(async move { client.pull(&name, limit, events, &acknowledged).await })
+            tokio::spawn(async move {
+                match way {
+                    Way::Batches => client.pull(&name, limit, events, &acknowledged).await,
+                    Way::Streams => client.stream(&name, limit, events, &acknowledged).await,
+                }
+            })
         });
         let clients: Vec<_> = clients.collect();
         let mut bytes = 0;
@@ -213,149 +230,48 @@ impl Client {
             let (body, lease) = Self::done(request).await?;
             let Some(lease) = lease else { continue };
             bytes += body.len();
-            let request = self.http.post(format!("{url}/ack"));
-            let (answer, _) = Self::done(request.json(&json!({ "ack": [lease] }))).await?;
-            let answer: Value =
-                serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
-            let count = answer["acknowledged"].as_u64().unwrap_or(0);
-            acknowledged.fetch_add(usize::try_from(count).unwrap_or(0), Ordering::Relaxed);
+            let count = self.acknowledge(name, &json!({ "ack": [lease] })).await?;
+            acknowledged.fetch_add(count, Ordering::Relaxed);
         }
         Ok(bytes)
     }
-}
 
-/// The floor: the same events in a log of its own, behind a server that only scans and writes.
-struct Floor {
-    url: String,
-    client: Client,
-    scan: Arc<Scan>,
-}
-
-struct Scan {
-    log: Embedded,
-    partition: PartitionId,
-    next: Mutex<u64>,
-    /// Sent for each event.
-    bytes_per_event: AtomicUsize,
-}
-
-impl Scan {
-    fn next(&self) -> std::sync::MutexGuard<'_, u64> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many events were acknowledged.
+    async fn acknowledge(&self, name: &str, request: &Value) -> Result<usize, String> {
+        let url = format!("{}/v1/subscriptions/{name}/ack", self.url);
+        let (answer, _) = Self::done(self.http.post(url).json(request)).await?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+        let count = answer["acknowledged"].as_u64().unwrap_or(0);
+        Ok(usize::try_from(count).unwrap_or(0))
     }
 }
 
-impl Floor {
-    fn start(
-        options: &Options,
-        folder: &Path,
-        runtime: &tokio::runtime::Runtime,
-    ) -> Result<Self, String> {
-        let log = Embedded::open(folder, sandbar_log::Options::default(), Arc::new(Disk))
-            .map_err(|error| error.to_string())?;
-        let name = Name::new(TOPIC).map_err(|error| error.to_string())?;
-        let partition = PartitionId::new(name, 0);
-        log.create(&partition).map_err(|error| error.to_string())?;
-        let numbers: Vec<usize> = (0..options.events).collect();
-        for numbers in numbers.chunks(BATCH) {
-            let mut batch = BatchBuilder::new();
-            for number in numbers {
-                let (key, data) = event(options, *number);
-                batch.push_event(&Event {
-                    id: number.to_string(),
-                    source: "/bench".to_owned(),
-                    r#type: "bench.event".to_owned(),
-                    subject: key,
-                    data: data.into(),
-                    ..Event::default()
-                });
-            }
-            log.append(vec![Append {
-                partition: partition.clone(),
-                count: u32::try_from(numbers.len()).unwrap_or(u32::MAX),
-                body: batch.finish().encode().into(),
-                provenance: None,
-                durability: Durability::Async,
-            }])
-            .map_err(|error| error.to_string())?;
-        }
-        let scan = Arc::new(Scan {
-            log,
-            partition,
-            next: Mutex::new(0),
-            bytes_per_event: AtomicUsize::new(0),
-        });
-        let router = Router::new()
-            .route("/", get(scanned))
-            .with_state(scan.clone());
-        let bound = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
-        let listener = bound.map_err(|error| error.to_string())?;
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
-        runtime.spawn(async move { axum::serve(listener, router).await });
-        let url = format!("http://{address}/");
-        let client = Client {
-            http: reqwest::Client::new(),
-            url: url.clone(),
-        };
-        Ok(Self { url, client, scan })
-    }
-
-    async fn round(&self, options: &Options, bytes: usize) -> Result<Duration, String> {
-        let each = bytes / options.events;
-        self.scan.bytes_per_event.store(each, Ordering::Relaxed);
-        *self.scan.next() = 0;
-        let started = Instant::now();
-        let clients = (0..options.clients).map(|_| {
-            let (http, url) = (self.client.http.clone(), self.url.clone());
-            tokio::spawn(async move {
-                loop {
-                    let (body, _) = Client::done(http.get(&url)).await?;
-                    if body.is_empty() {
-                        return Ok::<_, String>(());
-                    }
-                }
-            })
-        });
-        let clients: Vec<_> = clients.collect();
-        for client in clients {
-            client.await.map_err(|error| error.to_string())??;
-        }
-        Ok(started.elapsed())
-    }
-}
-
-/// Reads on, and answers as many bytes as the hub does for as many events.
-async fn scanned(State(scan): State<Arc<Scan>>) -> Body {
-    let read = tokio::task::spawn_blocking(move || {
-        let mut next = scan.next();
-        let frames = scan.log.read(&scan.partition, *next, SCAN);
-        let frames = frames.unwrap_or_default();
-        let events: usize = frames.iter().map(|frame| frame.count as usize).sum();
-        *next += events as u64;
-        drop(next);
-        let mut body = Vec::with_capacity(events * scan.bytes_per_event.load(Ordering::Relaxed));
-        for frame in &frames {
-            body.extend_from_slice(&frame.body);
-        }
-        body.resize(events * scan.bytes_per_event.load(Ordering::Relaxed), b' ');
-        body
-    });
-    Body::from(read.await.unwrap_or_default())
+/// How events come to the client.
+#[derive(Clone, Copy)]
+enum Way {
+    Batches,
+    Streams,
 }
 
 fn print(options: &Options, rounds: &[Round], memory: u64) {
     let events = options.events as f64;
     let each = |take: &dyn Fn(&Round) -> f64| median(rounds.iter().map(take).collect());
-    let hub = each(&|round| events / round.hub.as_secs_f64());
-    let floor = each(&|round| events / round.floor.as_secs_f64());
-    let ratio = each(&|round| round.floor.as_secs_f64() / round.hub.as_secs_f64());
-    let cpu = each(&|round| round.cpu_seconds * 1e6 / events);
+    let per_second = |took: Duration| events / took.as_secs_f64();
+    let hub = each(&|round| per_second(round.hub));
+    let streamed = each(&|round| per_second(round.streamed));
+    let floor = each(&|round| per_second(round.floor));
+    let share = |took: Duration, floor: Duration| floor.as_secs_f64() / took.as_secs_f64();
+    let ratio = each(&|round| share(round.hub, round.floor));
+    let streamed_ratio = each(&|round| share(round.streamed, round.floor));
+    let cpu = [0, 1].map(|way| each(&|round| round.cpu_seconds[way] * 1e6 / events));
     if options.json {
         let document = json!({
             "events": options.events, "bytes": options.bytes, "keys": options.keys, "limit": options.limit,
             "clients": options.clients, "partitions": options.partitions, "rounds": options.rounds,
-            "events_per_second": hub, "floor_events_per_second": floor, "ratio": ratio,
-            "hub_cpu_us_per_event": cpu, "hub_peak_memory_bytes": memory,
+            "events_per_second": hub, "streamed_events_per_second": streamed,
+            "floor_events_per_second": floor, "ratio": ratio, "streamed_ratio": streamed_ratio,
+            "hub_cpu_us_per_event": cpu[0], "streamed_hub_cpu_us_per_event": cpu[1],
+            "hub_peak_memory_bytes": memory,
         });
         println!("{document}");
         return;
@@ -370,12 +286,17 @@ fn print(options: &Options, rounds: &[Round], memory: u64) {
         options.partitions,
         options.rounds
     );
-    println!("  pulled and acknowledged {hub:>10.0} events/s");
-    println!("  floor                   {floor:>10.0} events/s");
-    println!("  hub / floor             {ratio:>10.2}");
-    println!("  CPU of the hub          {cpu:>10.2} µs/event");
     println!(
-        "  memory of the hub       {:>10.0} MB at most",
+        "  pulled and acknowledged   {hub:>10.0} events/s   of the floor {ratio:>5.2}   CPU of the hub {:>5.2} µs/event",
+        cpu[0]
+    );
+    println!(
+        "  streamed and acknowledged {streamed:>10.0} events/s   of the floor {streamed_ratio:>5.2}   CPU of the hub {:>5.2} µs/event",
+        cpu[1]
+    );
+    println!("  floor                     {floor:>10.0} events/s");
+    println!(
+        "  memory of the hub         {:>10.0} MB at most",
         memory as f64 / 1e6
     );
 }

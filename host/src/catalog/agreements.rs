@@ -5,9 +5,9 @@ use std::sync::Arc;
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
-use super::{BoundContract, Catalog, Put, user_name};
+use super::{BoundContract, Catalog, Put, Which, user_name};
 use crate::{
-    contract::{Comparison, Definition, Policy, Rule, Verdict, compare},
+    contract::{Comparison, Definition, Format, Policy, Rule, Verdict, compare},
     problem::{Code, Incompatibility, Place, Problem},
 };
 
@@ -18,8 +18,10 @@ const MOST_PLACES: usize = 50;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContractDocument {
-    /// What each new version has to keep.
-    pub compatibility: Rule,
+    /// What each new version has to keep. Without it: what is set for all, `none` unless the registry API
+    /// set something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compatibility: Option<Rule>,
     /// What counts where a schema leaves properties open.
     pub policy: Policy,
     /// Who is to be asked about it.
@@ -33,6 +35,8 @@ pub struct ContractDocument {
 #[derive(Clone, Debug)]
 pub struct Held {
     pub version: u32,
+    /// Of the earlier version.
+    pub format: Format,
     pub comparison: Comparison,
 }
 
@@ -73,6 +77,13 @@ impl Catalog {
         self.state().agreements.keys().cloned().collect()
     }
 
+    /// Whether the contract's document says that nobody should begin to use it.
+    #[must_use]
+    pub fn is_deprecated(&self, name: &str) -> bool {
+        let state = self.state();
+        state.agreements.get(name).is_some_and(|one| one.deprecated)
+    }
+
     /// Sets the document. Versions that there are stay, whatever the rule says of them.
     ///
     /// # Errors
@@ -100,10 +111,18 @@ impl Catalog {
     /// `unknown-contract`, `contract-in-use`; nothing is deleted then.
     pub fn delete_agreement(&self, name: &str) -> Result<(), Problem> {
         let _changing = self.changing();
-        let (_, versions) = self.agreement(name)?;
-        let mut changes = vec![self.tables.agreements.deletion(name)];
+        self.agreement(name)?;
+        let name = user_name(name)?;
+        self.may_change(&name)?;
+        let versions: Vec<_> = (self.versions(&name, Which::Both).into_iter())
+            .map(|(bound, _)| bound)
+            .collect();
+        let mut changes = vec![
+            self.tables.agreements.deletion(name.as_str()),
+            self.numbers_change(&name)?,
+        ];
         for bound in &versions {
-            self.unused(bound)?;
+            self.unused_among(bound, &versions, Which::Both)?;
             changes.push(self.tables.contracts.deletion(&bound.reference()));
         }
         self.tables
@@ -111,9 +130,32 @@ impl Catalog {
             .commit(changes)
             .map_err(super::storage)?;
         let mut state = self.state_mut();
-        state.contracts.remove(name);
-        state.agreements.remove(name);
+        for bound in &versions {
+            state.forget_version(bound);
+        }
+        state.agreements.remove(&name);
         Ok(())
+    }
+
+    /// The rule that counts for a contract's document.
+    #[must_use]
+    pub fn rule(&self, document: &ContractDocument) -> Rule {
+        let own = document.compatibility;
+        own.unwrap_or_else(|| self.state().default_rule())
+    }
+
+    /// The rule that counts for a contract, and its policy.
+    #[must_use]
+    pub fn rule_and_policy(&self, name: &Name) -> (Rule, Policy) {
+        let document = self.state().agreements.get(name).cloned();
+        let document = document.unwrap_or_default();
+        (self.rule(&document), document.policy)
+    }
+
+    /// The rule that a contract's own document sets.
+    #[must_use]
+    pub fn own_rule(&self, name: &Name) -> Option<Rule> {
+        self.state().agreements.get(name)?.compatibility
     }
 
     /// Holds a definition against the versions that a rule names: the latest, all, or the one given.
@@ -143,6 +185,7 @@ impl Catalog {
         };
         let each = chosen.into_iter().map(|bound| Held {
             version: bound.version,
+            format: bound.definition.format,
             comparison: compare(&bound.definition, definition, directions, policy),
         });
         Ok(each.collect())
@@ -157,29 +200,27 @@ impl Catalog {
         document: &ContractDocument,
         accept_unknown: bool,
     ) -> Result<bool, Problem> {
-        if document.compatibility == Rule::None || !self.state().contracts.contains_key(name) {
+        let rule = self.rule(document);
+        if rule == Rule::None || !self.state().contracts.contains_key(name) {
             return Ok(false);
         }
-        let held = self.hold(
-            name.as_str(),
-            definition,
-            None,
-            document.compatibility,
-            document.policy,
-        )?;
+        let held = self.hold(name.as_str(), definition, None, rule, document.policy)?;
         let worst = held.iter().map(|one| one.comparison.answer()).max();
         match worst.unwrap_or(Verdict::Compatible) {
             Verdict::Compatible => Ok(false),
             Verdict::Unknown if accept_unknown => Ok(true),
-            verdict => Err(refusal(name, document, &held, verdict)),
+            verdict => Err(refusal(name, rule, &held, verdict)),
         }
     }
 }
 
-fn refusal(name: &Name, document: &ContractDocument, held: &[Held], verdict: Verdict) -> Problem {
-    let mut places = Vec::new();
-    for one in held {
-        for (direction, outcome) in one.comparison.outcomes() {
+impl Held {
+    /// What makes it incompatible, what is shown first.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        let mut places = Vec::new();
+        let mut open = Vec::new();
+        for (direction, outcome) in self.comparison.outcomes() {
             for finding in &outcome.findings {
                 places.push(Place {
                     index: None,
@@ -188,41 +229,50 @@ fn refusal(name: &Name, document: &ContractDocument, held: &[Held], verdict: Ver
                     incompatibility: Some(Box::new(Incompatibility {
                         rule: finding.rule.clone(),
                         direction: direction.to_owned(),
-                        version: one.version,
+                        version: self.version,
                         r#type: finding.r#type.clone(),
                         old: finding.old.clone(),
                         new: finding.new.clone(),
-                        counterexample: Some(finding.counterexample.clone()),
+                        path: match self.format {
+                            Format::Json => String::new(),
+                            Format::Avro | Format::Protobuf => finding.instance.clone(),
+                        },
+                        counterexample: finding.counterexample.clone(),
                     })),
                 });
             }
             for undecided in &outcome.undecided {
-                places.push(Place {
+                open.push(Place {
                     index: None,
                     pointer: format!("/schema{}", undecided.new),
                     reason: undecided.reason.clone(),
                     incompatibility: Some(Box::new(Incompatibility {
                         rule: undecided.rule.clone(),
                         direction: direction.to_owned(),
-                        version: one.version,
+                        version: self.version,
                         r#type: undecided.r#type.clone(),
                         old: undecided.old.clone(),
                         new: undecided.new.clone(),
+                        path: String::new(),
                         counterexample: None,
                     })),
                 });
             }
         }
+        places.append(&mut open);
+        places
     }
-    let is_shown = |place: &Place| {
-        place
-            .incompatibility
-            .as_ref()
-            .is_some_and(|one| one.counterexample.is_some())
-    };
-    places.sort_by_key(|place| !is_shown(place));
+}
+
+fn refusal(name: &Name, rule: Rule, held: &[Held], verdict: Verdict) -> Problem {
+    let mut places: Vec<Place> = held.iter().flat_map(Held::places).collect();
+    // A version that is shown not to fit counts before one of which nothing is known.
+    places.sort_by_key(|place| {
+        let one = place.incompatibility.as_ref();
+        one.is_some_and(|one| one.counterexample.is_none() && one.path.is_empty())
+    });
     places.truncate(MOST_PLACES);
-    let rule = document.compatibility.as_str();
+    let rule = rule.as_str();
     let versions: Vec<String> = (held.iter())
         .filter(|one| one.comparison.answer() != Verdict::Compatible)
         .map(|one| one.version.to_string())

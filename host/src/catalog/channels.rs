@@ -8,7 +8,9 @@ use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Catalog, Put, Resolved, State, plugins, routes};
+use super::{
+    Affected, Basis, Catalog, GateOutcome, Gated, Put, Resolved, State, WentLive, plugins, routes,
+};
 use crate::{
     clock,
     problem::{Code, Problem},
@@ -40,6 +42,19 @@ pub struct Activation {
     pub by: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// What the activation gate said; absent where it had no say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gated>,
+}
+
+/// A move of a channel, with all routes that would run with it.
+#[derive(Debug)]
+pub struct PlannedMove {
+    pub version: String,
+    /// Each configured once with the version.
+    pub routes: Vec<Affected>,
+    /// The channel as it is.
+    known: Option<Channel>,
 }
 
 /// Who moves a channel, and why.
@@ -55,6 +70,25 @@ pub struct Moved {
     pub channel: Channel,
     pub put: Put,
     pub routes: Vec<(Arc<Resolved>, bool)>,
+}
+
+impl Activation {
+    /// The same as it is told of routes and topics.
+    pub(super) fn went_live(&self) -> Option<WentLive> {
+        Some(WentLive {
+            at: self.at.clone(),
+            by: self.by.clone(),
+            reason: self.reason.clone(),
+            gate: self.gate.clone()?,
+        })
+    }
+
+    /// Whether the version is in use though the gate refused it.
+    #[must_use]
+    pub fn is_forced(&self) -> bool {
+        let gate = self.gate.as_ref();
+        gate.is_some_and(|gate| gate.outcome == GateOutcome::Forced)
+    }
 }
 
 impl Channel {
@@ -112,82 +146,80 @@ impl Catalog {
         })
     }
 
-    /// Points a channel at a version, and makes it where there is none. Blocks while every route that
-    /// runs with it is configured once with the new version: one that cannot run refuses the move.
+    /// What pointing a channel at a version would come to; with none, back at the version before. Nothing
+    /// is stored. Blocks while every route that would run with it is configured once with the version:
+    /// one that cannot run refuses the move.
     ///
     /// # Errors
-    /// `unknown-plugin`, `name-taken`, and what a route says to the new version; nothing has changed
-    /// then.
+    /// `unknown-plugin`, `name-taken`, `unknown-channel`, `nothing-to-roll-back`, and what a route says to
+    /// the version.
+    pub fn plan_move(
+        &self,
+        plugin: &str,
+        channel: &str,
+        version: Option<&str>,
+    ) -> Result<PlannedMove, Problem> {
+        let version = match version {
+            Some(version) => version.to_owned(),
+            None => {
+                let known = self.channel(plugin, channel)?;
+                let before = known.history.last().and_then(|last| last.from.clone());
+                before.ok_or_else(|| {
+                    let detail = format!(
+                        "channel {} has had no version but {}",
+                        known.reference(),
+                        known.version
+                    );
+                    Problem::new(Code::NothingToRollBack, detail)
+                })?
+            }
+        };
+        let planned = planned(&self.state(), &self.engine, plugin, channel, &version)?;
+        for affected in &planned.routes {
+            routes::try_configuration(&affected.route)
+                .map_err(|problem| in_route(&affected.route.name, problem))?;
+        }
+        Ok(planned)
+    }
+
+    /// Points a channel at a version, and makes it where there is none, as it was planned; nothing where
+    /// what it stands on has changed since.
+    ///
+    /// # Errors
+    /// As planning it; nothing has changed then.
     pub fn activate(
         &self,
         plugin: &str,
         channel: &str,
-        version: &str,
+        plan: &PlannedMove,
         because: Because,
-    ) -> Result<Moved, Problem> {
+        gate: Option<Gated>,
+    ) -> Result<Option<Moved>, Problem> {
         let _changing = self.changing();
-        self.activate_locked(plugin, channel, version, because)
-    }
-
-    /// Points a channel back at the version before.
-    ///
-    /// # Errors
-    /// `unknown-channel`, `nothing-to-roll-back`, and all that activating that version says.
-    pub fn roll_back(
-        &self,
-        plugin: &str,
-        channel: &str,
-        because: Because,
-    ) -> Result<Moved, Problem> {
-        let _changing = self.changing();
-        let known = self.channel(plugin, channel)?;
-        let before = known.history.last().and_then(|last| last.from.clone());
-        let Some(version) = before else {
-            let detail = format!(
-                "channel {} has had no version but {}",
-                known.reference(),
-                known.version
-            );
-            return Err(Problem::new(Code::NothingToRollBack, detail));
+        let now = planned(&self.state(), &self.engine, plugin, channel, &plan.version)?;
+        let bases = |plan: &PlannedMove| -> Vec<_> {
+            let each = plan.routes.iter();
+            each.map(|one| (one.route.name.clone(), one.basis.clone()))
+                .collect()
         };
-        self.activate_locked(plugin, channel, &version, because)
-    }
-
-    fn activate_locked(
-        &self,
-        plugin: &str,
-        channel: &str,
-        version: &str,
-        because: Because,
-    ) -> Result<Moved, Problem> {
-        let name = Name::new(channel)
-            .map_err(|error| Problem::new(Code::InvalidName, format!("as a channel: {error}")))?;
-        let state = self.state().clone();
-        let versions = plugins::versions(&state, plugin)?;
-        if versions.contains_key(name.as_str()) {
-            let detail = format!("{plugin}@{channel} is a version");
-            return Err(Problem::new(Code::NameTaken, detail));
+        if now.known != plan.known || bases(&now) != bases(plan) {
+            return Ok(None);
         }
-        plugins::find(&state, &format!("{plugin}@{version}"))?;
-        let known = state.channels.get(&format!("{plugin}@{channel}")).cloned();
-        let put = if known.is_some() {
+        let put = if now.known.is_some() {
             Put::Kept
         } else {
             Put::Made
         };
-        if let Some(channel) = known.clone()
-            && channel.version == version
+        if let Some(channel) = now.known.clone()
+            && channel.version == plan.version
         {
-            return Ok(Moved {
+            return Ok(Some(Moved {
                 channel,
                 put,
                 routes: Vec::new(),
-            });
+            }));
         }
-        let moved = moved(known, plugin, channel, version, because);
-        let mut after = state;
-        after.channels.insert(moved.reference(), moved.clone());
-        let routes = ready(&after, &self.engine, &moved)?;
+        let moved = moved(now.known, plugin, channel, &plan.version, because, gate);
         self.pin(&moved.target())?;
         self.tables
             .channels
@@ -196,11 +228,12 @@ impl Catalog {
         self.state_mut()
             .channels
             .insert(moved.reference(), moved.clone());
-        Ok(Moved {
+        let routes = now.routes.into_iter();
+        Ok(Some(Moved {
             channel: moved,
             put,
-            routes,
-        })
+            routes: routes.map(|one| (one.route, one.paused)).collect(),
+        }))
     }
 
     /// # Errors
@@ -229,6 +262,7 @@ fn moved(
     channel: &str,
     version: &str,
     because: Because,
+    gate: Option<Gated>,
 ) -> Channel {
     let activation = |from| Activation {
         version: version.to_owned(),
@@ -236,6 +270,7 @@ fn moved(
         at: clock::to_text(clock::now()),
         by: because.by,
         reason: because.reason,
+        gate,
     };
     match known {
         Some(mut channel) => {
@@ -254,25 +289,55 @@ fn moved(
     }
 }
 
-/// The routes of a channel, each configured once with what `state` says.
-fn ready(
+/// Checks a move and looks up what runs with the version.
+fn planned(
     state: &State,
     engine: &Engine,
-    channel: &Channel,
-) -> Result<Vec<(Arc<Resolved>, bool)>, Problem> {
-    let reference = channel.reference();
-    let mut ready = Vec::new();
-    for (name, route) in &state.routes {
-        if !route.document.names(&reference) {
-            continue;
-        }
-        let in_route = |problem: Problem| {
-            let detail = format!("route {name} cannot run with it: {}", problem.detail);
-            Problem::new(problem.code, detail)
-        };
-        let resolved = routes::resolve(state, engine, name, &route.document).map_err(in_route)?;
-        routes::try_configuration(&resolved).map_err(in_route)?;
-        ready.push((Arc::new(resolved), route.paused));
+    plugin: &str,
+    channel: &str,
+    version: &str,
+) -> Result<PlannedMove, Problem> {
+    let name = Name::new(channel)
+        .map_err(|error| Problem::new(Code::InvalidName, format!("as a channel: {error}")))?;
+    let versions = plugins::versions(state, plugin)?;
+    if versions.contains_key(name.as_str()) {
+        let detail = format!("{plugin}@{channel} is a version");
+        return Err(Problem::new(Code::NameTaken, detail));
     }
-    Ok(ready)
+    plugins::find(state, &format!("{plugin}@{version}"))?;
+    let reference = format!("{plugin}@{channel}");
+    let known = state.channels.get(&reference).cloned();
+    let mut planned = PlannedMove {
+        version: version.to_owned(),
+        routes: Vec::new(),
+        known,
+    };
+    if (planned.known.as_ref()).is_some_and(|channel| channel.version == version) {
+        return Ok(planned);
+    }
+    let mut after = state.clone();
+    let pointing = Channel {
+        plugin: plugin.to_owned(),
+        channel: channel.to_owned(),
+        version: version.to_owned(),
+        history: Vec::new(),
+    };
+    after.channels.insert(reference.clone(), pointing);
+    for (name, route) in &state.routes {
+        if route.document.names(&reference) {
+            let resolved = routes::resolve(&after, engine, name, &route.document)
+                .map_err(|problem| in_route(name, problem))?;
+            planned.routes.push(Affected {
+                basis: Basis::of(state, &resolved),
+                route: Arc::new(resolved),
+                paused: route.paused,
+            });
+        }
+    }
+    Ok(planned)
+}
+
+fn in_route(name: &Name, problem: Problem) -> Problem {
+    let detail = format!("route {name} cannot run with it: {}", problem.detail);
+    Problem::new(problem.code, detail)
 }

@@ -35,6 +35,17 @@ pub enum Grant {
     Http { http: HttpGrant },
 }
 
+impl Grant {
+    /// The name of what is other from call to call, where the grant is for such.
+    #[must_use]
+    pub fn varying(&self) -> Option<&str> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Lookup { .. } | Self::Http { .. } => None,
+        }
+    }
+}
+
 /// Which topics a plugin may look into. A route may look into topics that it, or a route behind it,
 /// writes: reading leads no event in a circle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -11,8 +11,8 @@ use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Catalog, Put, Resolved, ResolvedStep, RouteDocument, State, grants, invalid, plugins, topics,
-    user_name,
+    Affected, Basis, Catalog, Put, Resolved, ResolvedStep, RouteDocument, State, WentLive, grants,
+    invalid, plugins, topics, user_name,
 };
 use crate::problem::{Code, Problem};
 
@@ -21,6 +21,8 @@ use crate::problem::{Code, Problem};
 pub(super) struct Record {
     document: RouteDocument,
     paused: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    activation: Option<WentLive>,
 }
 
 /// A route as it is wanted.
@@ -28,6 +30,18 @@ pub(super) struct Record {
 pub struct Route {
     pub document: RouteDocument,
     pub paused: bool,
+    /// How its steps and targets came to be what they are; absent where the gate had no say.
+    pub activation: Option<WentLive>,
+}
+
+/// A route as it would be, everything in it looked up and tried.
+#[derive(Debug)]
+pub struct PlannedRoute {
+    pub affected: Affected,
+    /// Whether steps or targets are others than now, or there is no such route.
+    pub is_new: bool,
+    /// What there is.
+    existing: Option<RouteDocument>,
 }
 
 impl Catalog {
@@ -42,6 +56,7 @@ impl Catalog {
             let route = Route {
                 document: record.document,
                 paused: record.paused,
+                activation: record.activation,
             };
             self.state_mut().routes.insert(name, route);
         }
@@ -71,50 +86,55 @@ impl Catalog {
         }
     }
 
-    /// Makes a route or changes one. Blocks while the plugins are configured once, to see that they
-    /// take their configuration.
+    /// What making or changing a route would come to. Nothing is stored. Blocks while the plugins are
+    /// configured once, to see that they take their configuration.
     ///
     /// # Errors
     /// When the document is not valid, names what there is not, grants too little, leads in a
     /// circle, or a plugin refuses its configuration.
-    pub fn put_route(
+    pub fn plan_route(
         &self,
         name: &str,
+        document: &RouteDocument,
+    ) -> Result<PlannedRoute, Problem> {
+        let planned = planned(&self.state(), &self.engine, name, document)?;
+        try_configuration(&planned.affected.route)?;
+        Ok(planned)
+    }
+
+    /// Makes a route or changes one, as it was planned; nothing where what it stands on has changed since.
+    ///
+    /// # Errors
+    /// As planning it.
+    pub fn put_route(
+        &self,
         document: RouteDocument,
-    ) -> Result<(Name, Arc<Resolved>, Put), Problem> {
+        plan: &PlannedRoute,
+        activation: Option<WentLive>,
+    ) -> Result<Option<(Name, Arc<Resolved>, Put)>, Problem> {
         let _changing = self.changing();
-        let name = user_name(name)?;
-        check(&document)?;
-        let resolved = Arc::new(resolve(&self.state(), &self.engine, &name, &document)?);
-        for topic in &resolved.targets {
-            user_name(topic.name.as_str())?;
+        let name = plan.affected.route.name.clone();
+        let now = planned(&self.state(), &self.engine, name.as_str(), &document)?;
+        if now.affected.basis != plan.affected.basis || now.existing != plan.existing {
+            return Ok(None);
         }
-        check_circle(&self.state(), &name, &document)?;
-        let existing = self.state().routes.get(&name).cloned();
-        if let Some(route) = &existing
-            && route.document.from != document.from
-        {
-            let detail = format!(
-                "route {name} reads {}; asked for {}",
-                route.document.from, document.from
-            );
-            return Err(Problem::new(Code::RouteSourceFixed, detail));
-        }
-        try_configuration(&resolved)?;
         for step in &document.steps {
             self.pin(&step.plugin)?;
         }
-        let paused = existing.as_ref().is_some_and(|route| route.paused);
-        self.store_route(&name, Route { document, paused })?;
-        Ok((
-            name,
-            resolved,
-            if existing.is_some() {
-                Put::Kept
-            } else {
-                Put::Made
-            },
-        ))
+        let known = self.state().routes.get(&name).cloned();
+        let put = if known.is_some() {
+            Put::Kept
+        } else {
+            Put::Made
+        };
+        let before = known.and_then(|route| route.activation);
+        let route = Route {
+            document,
+            paused: now.affected.paused,
+            activation: activation.or(before),
+        };
+        self.store_route(&name, route)?;
+        Ok(Some((name, now.affected.route, put)))
     }
 
     /// # Errors
@@ -131,6 +151,7 @@ impl Catalog {
         let record = Record {
             document: route.document.clone(),
             paused: route.paused,
+            activation: route.activation.clone(),
         };
         self.tables
             .routes
@@ -153,6 +174,44 @@ impl Catalog {
         self.state_mut().routes.remove(&name);
         Ok((name, route))
     }
+}
+
+/// Checks a document against everything else and looks up what it names.
+fn planned(
+    state: &State,
+    engine: &Engine,
+    name: &str,
+    document: &RouteDocument,
+) -> Result<PlannedRoute, Problem> {
+    let name = user_name(name)?;
+    check(document)?;
+    let resolved = Arc::new(resolve(state, engine, &name, document)?);
+    for topic in &resolved.targets {
+        user_name(topic.name.as_str())?;
+    }
+    check_circle(state, &name, document)?;
+    let existing = state.routes.get(&name);
+    if let Some(route) = existing
+        && route.document.from != document.from
+    {
+        let detail = format!(
+            "route {name} reads {}; asked for {}",
+            route.document.from, document.from
+        );
+        return Err(Problem::new(Code::RouteSourceFixed, detail));
+    }
+    let is_new = existing.is_none_or(|route| {
+        route.document.steps != document.steps || route.document.to != document.to
+    });
+    Ok(PlannedRoute {
+        affected: Affected {
+            basis: Basis::of(state, &resolved),
+            route: resolved,
+            paused: existing.is_some_and(|route| route.paused),
+        },
+        is_new,
+        existing: existing.map(|route| route.document.clone()),
+    })
 }
 
 /// Looks up everything that the document names.

@@ -21,6 +21,10 @@ use crate::{
     problem::{Code, Place, Problem},
 };
 
+mod planned;
+
+pub use planned::{Change, PlannedSubscription};
+
 const MOST_TOPICS: usize = 100;
 const LONGEST_LEASE_SECONDS: u64 = 12 * 60 * 60;
 const MOST_WAITING: u64 = 1_000_000;
@@ -270,16 +274,7 @@ impl Catalog {
         targets: &Targets,
     ) -> Result<(Name, SubscriptionRecord, Put), Problem> {
         let _changing = self.changing();
-        let name = user_name(name)?;
-        check(&document)?;
-        let existing = self.state().subscriptions.get(&name).cloned();
-        if let Some(push) = &mut document.push {
-            let known = existing.as_ref().map(|known| &known.document);
-            push.unmask("/push", known.and_then(|known| known.push.as_ref()))?;
-            push.check("/push", targets)?;
-        }
-        let topics = subscribed(&self.state(), &document)?;
-        check_start(&document.start, &topics)?;
+        let (name, existing) = self.checked_subscription(name, &mut document, targets)?;
         let put = if existing.is_some() {
             Put::Kept
         } else {
@@ -305,6 +300,26 @@ impl Catalog {
         };
         self.store_subscription(&name, &record)?;
         Ok((name, record, put))
+    }
+
+    /// Checks a document and puts what is there in place of its masks; what is there under the name.
+    fn checked_subscription(
+        &self,
+        name: &str,
+        document: &mut SubscriptionDocument,
+        targets: &Targets,
+    ) -> Result<(Name, Option<SubscriptionRecord>), Problem> {
+        let name = user_name(name)?;
+        check(document)?;
+        let existing = self.state().subscriptions.get(&name).cloned();
+        if let Some(push) = &mut document.push {
+            let known = existing.as_ref().map(|known| &known.document);
+            push.unmask("/push", known.and_then(|known| known.push.as_ref()))?;
+            push.check("/push", targets)?;
+        }
+        let topics = subscribed(&self.state(), document)?;
+        check_start(&document.start, &topics)?;
+        Ok((name, existing))
     }
 
     /// # Errors

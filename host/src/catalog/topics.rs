@@ -6,8 +6,8 @@ use sandbar_types::{Name, PartitionId};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, Quota, State, TopicDocument,
-    invalid, looked_up, user_name,
+    Affected, Basis, BoundContract, Catalog, DEAD_LETTERS, Dedupe, Durability, Put, Quota, State,
+    TopicDocument, WentLive, invalid, looked_up, routes, user_name,
 };
 use crate::problem::{Code, Problem};
 
@@ -22,6 +22,8 @@ pub(super) struct Record {
     document: TopicDocument,
     /// The deletion has begun and is to be finished.
     deleting: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    activation: Option<WentLive>,
 }
 
 /// A topic that events are written to and read from.
@@ -37,15 +39,26 @@ pub struct Topic {
 struct Settings {
     document: TopicDocument,
     contract: Option<Arc<BoundContract>>,
+    activation: Option<WentLive>,
+}
+
+/// A topic as it would be.
+#[derive(Debug)]
+pub struct PlannedTopic {
+    /// The contract that would hold.
+    pub contract: Option<Arc<BoundContract>>,
+    /// Where another contract version would be bound: the routes that write to the topic.
+    pub routes: Vec<Affected>,
+    name: Name,
+    document: TopicDocument,
 }
 
 impl Topic {
-    fn new(name: Name, document: TopicDocument, contract: Option<Arc<BoundContract>>) -> Self {
-        let partitions = document.partitions;
+    fn new(name: Name, settings: Settings) -> Self {
         Self {
             name,
-            partitions,
-            settings: RwLock::new(Settings { document, contract }),
+            partitions: settings.document.partitions,
+            settings: RwLock::new(settings),
         }
     }
 
@@ -62,6 +75,12 @@ impl Topic {
     #[must_use]
     pub fn contract(&self) -> Option<Arc<BoundContract>> {
         self.settings().contract.clone()
+    }
+
+    /// How the contract came to hold for the routes that write here; absent where the gate had no say.
+    #[must_use]
+    pub fn activation(&self) -> Option<WentLive> {
+        self.settings().activation.clone()
     }
 
     #[must_use]
@@ -127,11 +146,19 @@ impl Catalog {
             let contract = match &record.document.contract {
                 None => None,
                 Some(reference) => {
+                    let failed = |problem: Problem| format!("topic {name}: {problem}");
                     let found = super::contracts::find(&self.state(), reference);
-                    Some(found.map_err(|problem| format!("topic {name}: {problem}"))?)
+                    let found = found.map_err(failed)?;
+                    found.compiled().map_err(failed)?;
+                    Some(found)
                 }
             };
-            let topic = Arc::new(Topic::new(name.clone(), record.document, contract));
+            let settings = Settings {
+                document: record.document,
+                contract,
+                activation: record.activation,
+            };
+            let topic = Arc::new(Topic::new(name.clone(), settings));
             self.state_mut().topics.insert(name, topic);
         }
         let dead_letters = Name::new(DEAD_LETTERS).map_err(|error| error.to_string())?;
@@ -144,7 +171,12 @@ impl Catalog {
                 dedupe,
                 ..TopicDocument::default()
             };
-            self.store_topic(&dead_letters, document, None)
+            let settings = Settings {
+                document,
+                contract: None,
+                activation: None,
+            };
+            self.store_topic(&dead_letters, settings)
                 .map_err(|problem| problem.to_string())?;
         }
         Ok(())
@@ -162,66 +194,120 @@ impl Catalog {
         find(&self.state(), name)
     }
 
-    /// Makes a topic or changes one.
+    /// What making or changing a topic would come to. Nothing is stored.
     ///
     /// # Errors
     /// When the document is not valid, names a contract that there is not, or changes what is fixed.
-    pub fn put_topic(
+    pub fn plan_topic(
         &self,
         name: &str,
-        mut document: TopicDocument,
-    ) -> Result<(Arc<Topic>, Put), Problem> {
-        let _changing = self.changing();
+        document: &TopicDocument,
+    ) -> Result<PlannedTopic, Problem> {
+        self.planned_topic(&self.state(), name, document)
+    }
+
+    fn planned_topic(
+        &self,
+        state: &State,
+        name: &str,
+        document: &TopicDocument,
+    ) -> Result<PlannedTopic, Problem> {
         let name = user_name(name)?;
-        check(&document)?;
+        check(document)?;
+        let mut document = document.clone();
         let contract = match &document.contract {
             None => None,
             Some(reference) => {
-                let found =
-                    super::contracts::find(&self.state(), reference).map_err(|problem| {
-                        Problem::new(
-                            Code::InvalidDocument,
-                            format!("/contract: {}", problem.detail),
-                        )
-                        .help(Code::UnknownContract.advice())
-                    })?;
+                let found = super::contracts::find(state, reference).map_err(|problem| {
+                    Problem::new(
+                        Code::InvalidDocument,
+                        format!("/contract: {}", problem.detail),
+                    )
+                    .help(Code::UnknownContract.advice())
+                })?;
                 document.contract = Some(found.reference());
+                found.compiled()?;
                 Some(found)
             }
         };
-        let existing = self.state().topics.get(&name).cloned();
-        if let Some(topic) = &existing
-            && topic.partitions != document.partitions
-        {
-            return Err(Problem::new(
-                Code::PartitionsFixed,
-                format!(
-                    "topic {name} has {} partitions; asked for {}",
-                    topic.partitions, document.partitions
-                ),
-            ));
+        let mut planned = PlannedTopic {
+            contract,
+            routes: Vec::new(),
+            name,
+            document,
+        };
+        let Some(topic) = state.topics.get(&planned.name) else {
+            return Ok(planned);
+        };
+        if topic.partitions != planned.document.partitions {
+            let detail = format!(
+                "topic {} has {} partitions; asked for {}",
+                planned.name, topic.partitions, planned.document.partitions
+            );
+            return Err(Problem::new(Code::PartitionsFixed, detail));
         }
-        let topic = self.store_topic(&name, document, contract)?;
-        Ok((
-            topic,
-            if existing.is_some() {
-                Put::Kept
-            } else {
-                Put::Made
-            },
-        ))
+        let bound = topic.contract().map(|bound| bound.reference());
+        if planned.contract.is_none() || bound == planned.document.contract {
+            return Ok(planned);
+        }
+        for (route, known) in &state.routes {
+            if known.document.to.contains(&planned.name) {
+                let resolved = routes::resolve(state, &self.engine, route, &known.document)?;
+                planned.routes.push(Affected {
+                    basis: Basis::of(state, &resolved),
+                    route: Arc::new(resolved),
+                    paused: known.paused,
+                });
+            }
+        }
+        Ok(planned)
     }
 
-    fn store_topic(
+    /// Makes a topic or changes one, as it was planned; nothing where what it stands on has changed since.
+    ///
+    /// # Errors
+    /// As planning it.
+    pub fn put_topic(
         &self,
-        name: &Name,
-        document: TopicDocument,
-        contract: Option<Arc<BoundContract>>,
-    ) -> Result<Arc<Topic>, Problem> {
-        self.create_partitions(name, document.partitions)?;
+        plan: &PlannedTopic,
+        activation: Option<WentLive>,
+    ) -> Result<Option<(Arc<Topic>, Put)>, Problem> {
+        let _changing = self.changing();
+        let now = self.planned_topic(&self.state(), plan.name.as_str(), &plan.document)?;
+        let bases = |plan: &PlannedTopic| -> Vec<_> {
+            let each = plan.routes.iter();
+            each.map(|one| (one.route.name.clone(), one.basis.clone()))
+                .collect()
+        };
+        if bases(&now) != bases(plan) {
+            return Ok(None);
+        }
+        let existing = self.state().topics.get(&now.name).cloned();
+        // What was said of another contract does not count any more.
+        let same = existing.as_ref().filter(|topic| {
+            topic.contract().map(|bound| bound.reference()) == now.document.contract
+        });
+        let before = same.and_then(|topic| topic.activation());
+        let settings = Settings {
+            document: now.document,
+            contract: now.contract,
+            activation: activation.or(before),
+        };
+        let topic = self.store_topic(&now.name, settings)?;
+        let put = if existing.is_some() {
+            Put::Kept
+        } else {
+            Put::Made
+        };
+        Ok(Some((topic, put)))
+    }
+
+    fn store_topic(&self, name: &Name, settings: Settings) -> Result<Arc<Topic>, Problem> {
+        self.create_partitions(name, settings.document.partitions)?;
         let record = Record {
-            document: document.clone(),
+            document: settings.document.clone(),
             deleting: false,
+            activation: settings.activation.clone(),
         };
         self.tables
             .topics
@@ -232,10 +318,10 @@ impl Catalog {
             *topic
                 .settings
                 .write()
-                .unwrap_or_else(PoisonError::into_inner) = Settings { document, contract };
+                .unwrap_or_else(PoisonError::into_inner) = settings;
             return Ok(topic.clone());
         }
-        let topic = Arc::new(Topic::new(name.clone(), document, contract));
+        let topic = Arc::new(Topic::new(name.clone(), settings));
         state.topics.insert(name.clone(), topic.clone());
         Ok(topic)
     }
@@ -282,6 +368,7 @@ impl Catalog {
         let record = Record {
             document: topic.document(),
             deleting: true,
+            activation: None,
         };
         self.tables
             .topics

@@ -1,9 +1,9 @@
 //! `sandbar apply`: brings a hub to what a `sandbar.yaml` says.
 //!
 //! First the whole file is read and checked, then what the hub has is fetched and a plan is made and
-//! shown, then the plan is carried out in the order contracts, plugins, topics, routes,
-//! subscriptions. Nothing is
-//! ever deleted. Applying twice does nothing the second time.
+//! shown, with what the activation gate says where all that a route names is there already. Then the plan
+//! is carried out in the order contracts, plugins, topics, routes, subscriptions. Nothing is ever deleted.
+//! Applying twice does nothing the second time.
 
 mod entries;
 mod file;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Client, Outcome, client::Failure, output::say};
+use super::{Client, Outcome, client::Failure, gate, output::say};
 use plan::{Act, Item, Plan};
 
 #[derive(Debug, Args)]
@@ -30,6 +30,12 @@ pub(super) struct ApplyArgs {
     /// With --dry-run: exit with 5 when there are changes.
     #[arg(long, requires = "dry_run")]
     exit_code: bool,
+    /// Have routes and contracts go live also where the activation gate refuses them; recorded.
+    #[arg(long)]
+    force: bool,
+    /// Kept with what the activation gate said.
+    #[arg(long, default_value = "")]
+    reason: String,
 }
 
 pub(super) fn run(client: &Client, args: &ApplyArgs) -> Outcome {
@@ -51,9 +57,16 @@ pub(super) fn run(client: &Client, args: &ApplyArgs) -> Outcome {
             Ok(())
         };
     }
+    if !args.force && plan.items.iter().any(Item::is_refused) {
+        print_json(client, &plan, false);
+        return Err(Failure::local(
+            "the activation gate refuses it; nothing was changed. With --force it goes live all the same, which is recorded.",
+        ));
+    }
+    let query = gate::query(args.force, &args.reason);
     let mut done = Vec::new();
     for item in plan.items.iter().filter(|item| item.act != Act::Keep) {
-        item.carry_out(client).inspect_err(|_| {
+        item.carry_out(client, &query).inspect_err(|_| {
             eprintln!(
                 "sandbar: stopped at {} {}; {} of {changes} changes were made before it{}{}",
                 item.kind,
@@ -90,6 +103,11 @@ fn show(plan: &Plan) {
         for change in &item.changes {
             say!("    {change}");
         }
+        for report in &item.gate {
+            for line in gate::lines(report) {
+                say!("    gate: {line}");
+            }
+        }
     }
 }
 
@@ -101,7 +119,7 @@ fn print_json(client: &Client, plan: &Plan, applied: bool) {
                 Act::Change => "change",
                 Act::Keep => "keep",
             };
-            json!({"kind": item.kind, "name": item.name, "act": act, "changes": item.changes})
+            json!({"kind": item.kind, "name": item.name, "act": act, "changes": item.changes, "gate": item.gate})
         };
         let items: Vec<_> = plan.items.iter().map(item).collect();
         say!("{}", json!({"applied": applied, "plan": items}));

@@ -36,6 +36,32 @@ pub(super) struct BenchArgs {
 /// A part of the way, for itself.
 #[derive(Clone, Debug, Subcommand)]
 enum BenchPart {
+    /// What a contract costs: a publish, against the validator alone; and comparing a large schema.
+    Contracts {
+        /// Events of one round.
+        #[arg(long, default_value_t = 200_000)]
+        events: usize,
+        /// Events of one publish.
+        #[arg(long, default_value_t = 1000)]
+        batch: usize,
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Contract versions in the registry; 0 leaves that out.
+        #[arg(long, default_value_t = 10_000)]
+        versions: usize,
+        /// A large schema, to be compared with a changed copy.
+        #[arg(
+            long,
+            default_value = "examples/github/build/github-webhooks.schema.json"
+        )]
+        schema: PathBuf,
+        /// What is changed of it: this part becomes an integer.
+        #[arg(long, default_value = "/definitions/user/properties/login")]
+        change: String,
+        /// A folder on the disk to be measured.
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
     /// Events of a warm log through a pull subscription, with acknowledgements.
     Pull(PullBenchArgs),
     /// Webhooks: requests a second against a minimal client, latency, and endpoints that hang.
@@ -177,6 +203,24 @@ impl PullBenchArgs {
 impl BenchPart {
     fn run(&self, json: bool) -> Result<(), String> {
         match self.clone() {
+            Self::Contracts {
+                events,
+                batch,
+                rounds,
+                versions,
+                schema,
+                change,
+                folder,
+            } => bench::contracts::run(&bench::contracts::Options {
+                events,
+                batch,
+                rounds,
+                versions,
+                schema,
+                change,
+                folder,
+                json,
+            }),
             Self::Pull(args) => bench::pull::run(&args.options(json)),
             Self::Push(args) => bench::push::run(&args.options(json)),
             Self::PushFloor {

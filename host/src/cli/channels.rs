@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Client, Outcome,
     client::{Failure, path, split_version},
+    gate,
     output::say,
     table,
 };
@@ -27,6 +28,9 @@ pub(super) enum ChannelCommand {
         /// Kept in the channel's history.
         #[arg(long, default_value = "")]
         reason: String,
+        /// Activate it also where the activation gate refuses it; recorded.
+        #[arg(long)]
+        force: bool,
     },
     /// Have a channel point at the version before.
     Rollback {
@@ -35,6 +39,9 @@ pub(super) enum ChannelCommand {
         /// Kept in the channel's history.
         #[arg(long, default_value = "")]
         reason: String,
+        /// Activate it also where the activation gate refuses it; recorded.
+        #[arg(long)]
+        force: bool,
     },
     /// Delete a channel that no route names.
     Delete {
@@ -50,7 +57,10 @@ pub(super) fn run(client: &Client, command: &ChannelCommand) -> Outcome {
             client.print(&answer, |answer| {
                 let channels = answer["channels"].as_array().into_iter().flatten();
                 let rows: Vec<_> = channels.map(row).collect();
-                table::print(&["channel", "version", "since", "by", "reason"], &rows);
+                table::print(
+                    &["channel", "version", "since", "by", "reason", "gate"],
+                    &rows,
+                );
             });
         }
         ChannelCommand::Show { channel } => {
@@ -61,16 +71,20 @@ pub(super) fn run(client: &Client, command: &ChannelCommand) -> Outcome {
             channel,
             version,
             reason,
+            force,
         } => {
             let request = json!({"version": version, "reason": reason});
-            let answer = client.put(&address(channel, None)?, &request)?;
+            let address = address(channel, None)? + &gate::query(*force, "");
+            let answer = client.put(&address, &request)?;
             client.print(&answer, show);
         }
-        ChannelCommand::Rollback { channel, reason } => {
-            let answer = client.post(
-                &address(channel, Some("rollback"))?,
-                &json!({"reason": reason}),
-            )?;
+        ChannelCommand::Rollback {
+            channel,
+            reason,
+            force,
+        } => {
+            let address = address(channel, Some("rollback"))? + &gate::query(*force, "");
+            let answer = client.post(&address, &json!({"reason": reason}))?;
             client.print(&answer, show);
         }
         ChannelCommand::Delete { channel } => {
@@ -100,6 +114,7 @@ fn row(channel: &Value) -> Vec<String> {
         table::cell(&last["at"]),
         table::cell(&last["by"]),
         table::cell(&last["reason"]),
+        gate::kept(&last["gate"]),
     ]
 }
 
@@ -113,7 +128,11 @@ fn show(channel: &Value) {
     let history = channel["history"].as_array().into_iter().flatten().rev();
     let names = ["at", "version", "from", "by", "reason"];
     let rows: Vec<_> = history
-        .map(|one| names.map(|name| table::cell(&one[name])).to_vec())
+        .map(|one| {
+            let mut row = names.map(|name| table::cell(&one[name])).to_vec();
+            row.push(gate::kept(&one["gate"]));
+            row
+        })
         .collect();
-    table::print(&names, &rows);
+    table::print(&["at", "version", "from", "by", "reason", "gate"], &rows);
 }

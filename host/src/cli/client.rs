@@ -9,7 +9,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use super::output::say;
+use super::{gate, output::say};
 
 /// How long an answer may take.
 const LONGEST_CALL: Duration = Duration::from_secs(120);
@@ -133,6 +133,11 @@ fn problem_text(status: StatusCode, problem: &Value) -> String {
         let pointer = place["pointer"].as_str().unwrap_or_default();
         let reason = place["reason"].as_str().unwrap_or_default();
         text.push_str(&format!("\n  - {index}{pointer}: {reason}"));
+    }
+    for report in problem["gate"].as_array().into_iter().flatten() {
+        for line in gate::lines(report) {
+            text.push_str(&format!("\n  {line}"));
+        }
     }
     if !field("help").is_empty() {
         text.push_str(&format!("\n  {}", field("help")));

@@ -173,7 +173,7 @@ fn definition(file: &Path, schema: Value, types: Option<Value>) -> Result<Defini
     let definition = Definition {
         schema,
         types,
-        description: String::new(),
+        ..Definition::default()
     };
     if let Some((pointer, reason)) = flaw(&definition) {
         return Err(wrong(format!("{pointer}: {reason}")));

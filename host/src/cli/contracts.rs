@@ -11,6 +11,7 @@ use super::{
     Client, Outcome,
     client::{Failure, path, read_json},
     compatibility::{self, AgainstArgs},
+    infer,
     output::say,
     table,
 };
@@ -63,6 +64,10 @@ pub(super) enum ContractCommand {
         #[command(flatten)]
         against: AgainstArgs,
     },
+    /// Draft a schema from the events of a topic: every one of them fits it, and the evidence is shown.
+    ///
+    /// Nothing is registered: edit the draft, then `contract push` it.
+    Infer(infer::InferArgs),
     /// What changed between two versions, and what it means both ways: files, NAME or NAME@VERSION.
     Diff {
         old: String,
@@ -113,7 +118,11 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
                 Some(Value::Object(members)) => members,
                 _ => serde_json::Map::new(),
             };
-            document.retain(|member, _| !matches!(member.as_str(), "name" | "versions"));
+            if document.get("inherited") == Some(&Value::Bool(true)) {
+                document.remove("compatibility");
+            }
+            document
+                .retain(|member, _| !matches!(member.as_str(), "name" | "versions" | "inherited"));
             for (member, value) in [
                 ("compatibility", compatibility.clone().map(Value::from)),
                 ("policy", policy.clone().map(Value::from)),
@@ -138,6 +147,7 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
         ContractCommand::Diff { old, new, policy } => {
             return compatibility::show_diff(client, old, new, *policy);
         }
+        ContractCommand::Infer(args) => return infer::run(client, args),
         ContractCommand::List => {
             let answer = client.get("/v1/contracts")?;
             client.print(&answer, |answer| {

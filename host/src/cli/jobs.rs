@@ -50,7 +50,7 @@ pub(super) fn run(client: &Client, command: &JobCommand) -> Outcome {
                     .collect();
                 table::print(
                     &[
-                        "job", "kind", "of", "state", "done", "created", "by", "reason",
+                        "job", "kind", "of", "state", "done", "failed", "created", "by", "reason",
                     ],
                     &rows,
                 );
@@ -148,10 +148,20 @@ fn row(job: &Value) -> Vec<String> {
         table::cell(&job["of"]),
         state(job),
         format!("{}/{}", progress["done"], progress["total"]),
+        failed(progress),
         table::cell(&job["created"]),
         table::cell(&job["by"]),
         table::cell(&job["reason"]),
     ]
+}
+
+/// How many events failed; empty for none.
+fn failed(progress: &Value) -> String {
+    let counts = progress["failed"].as_object().into_iter().flatten();
+    match counts.filter_map(|(_, count)| count.as_u64()).sum::<u64>() {
+        0 => String::new(),
+        count => count.to_string(),
+    }
 }
 
 fn show(job: &Value) {

@@ -55,6 +55,13 @@ pub(super) struct ServeArgs {
     /// How long compiling an upload may take, in seconds.
     #[arg(long, default_value_t = 120)]
     compile_seconds: u64,
+    /// Inputs that are made from a source's contract, on which plugins must hold before they go live.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    gate_inputs: u32,
+    /// The last events of a source on which plugins must hold before they go live; with neither of both
+    /// nothing is checked.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    gate_events: u32,
     /// Do not offer the plugins that ship with the hub; versions that routes use stay.
     #[arg(long)]
     no_bundled_plugins: bool,
@@ -90,6 +97,10 @@ pub(super) fn serve(args: ServeArgs) -> ExitCode {
             None => Targets::Public,
             Some(networks) if networks.is_empty() => Targets::Any,
             Some(networks) => Targets::PublicAnd(networks),
+        },
+        gate: config::Gate {
+            generated: args.gate_inputs as usize,
+            real: args.gate_events as usize,
         },
         bundled_plugins: !args.no_bundled_plugins,
     };

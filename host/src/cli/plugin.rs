@@ -92,7 +92,7 @@ fn path(plugin: &str) -> Result<String, Failure> {
 }
 
 const HEAD: &[&str] = &[
-    "plugin", "bundled", "world", "form", "imports", "size", "digest", "created",
+    "plugin", "bundled", "world", "form", "imports", "size", "digest", "created", "forced",
 ];
 
 fn row(plugin: &Value) -> Vec<String> {
@@ -113,5 +113,6 @@ fn row(plugin: &Value) -> Vec<String> {
         table::cell(&plugin["size"]),
         table::short_digest(&plugin["digest"]),
         table::cell(&plugin["created"]),
+        table::cell(&plugin["forced"]),
     ]
 }

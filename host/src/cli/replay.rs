@@ -142,7 +142,7 @@ fn with_output(mut request: Value, output: &OutputArgs) -> Value {
 }
 
 /// `earliest`, `latest`, `0:17,1:4`, or a time.
-fn point(text: &str) -> Result<Value, Failure> {
+pub(super) fn point(text: &str) -> Result<Value, Failure> {
     if matches!(text, "earliest" | "latest") {
         return Ok(json!(text));
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Client, Outcome,
     client::{path, read_json},
+    gate::{self, CheckArgs},
     output::say,
     table,
 };
@@ -24,7 +25,18 @@ pub(super) enum RouteCommand {
         /// The route's document as JSON.
         #[arg(short, long)]
         file: PathBuf,
+        /// Have it go live also where the activation gate refuses it; recorded.
+        #[arg(long)]
+        force: bool,
+        /// Kept with what the activation gate said.
+        #[arg(long, default_value = "")]
+        reason: String,
     },
+    /// Ask the activation gate about a route, or about a change to one; nothing is changed.
+    ///
+    /// Runs the plugins on inputs made from the contract of the source and on its last events, and holds
+    /// what they give out against the contracts of the targets. Exits with 1 when it would be refused.
+    Check(CheckArgs),
     /// Stop after the batch it is at.
     Pause { route: String },
     /// Go on where it stopped.
@@ -56,10 +68,17 @@ pub(super) fn run(client: &Client, command: &RouteCommand) -> Outcome {
             let answer = client.get(&path(&["routes", route])?)?;
             client.print(&answer, show);
         }
-        RouteCommand::Create { route, file } => {
-            let answer = client.put(&path(&["routes", route])?, &read_json(file)?)?;
+        RouteCommand::Create {
+            route,
+            file,
+            force,
+            reason,
+        } => {
+            let address = path(&["routes", route])? + &gate::query(*force, reason);
+            let answer = client.put(&address, &read_json(file)?)?;
             client.print(&answer, show);
         }
+        RouteCommand::Check(args) => return gate::check(client, args),
         RouteCommand::Pause { route } => {
             let answer = client.post(&path(&["routes", route, "pause"])?, &json!({}))?;
             client.print(&answer, show);
@@ -116,6 +135,13 @@ fn show(route: &Value) {
         table::cell(&status["detail"])
     );
     say!("running  {}", table::cell(&status["active"]));
+    let kept = gate::kept(&route["activation"]["gate"]);
+    if !kept.is_empty() {
+        say!("gate     {kept}");
+    }
+    for line in gate::forced(route) {
+        say!("FORCED   {line}");
+    }
     let counts = &status["counts"];
     say!(
         "read {}, dead letters {} (rejected {}), retries {}",

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Client, Outcome,
     client::{Failure, path},
+    gate,
     output::say,
     paint::Paint,
     table,
@@ -29,6 +30,9 @@ pub(super) enum ShadowCommand {
         /// Kept with the report.
         #[arg(long, default_value = "")]
         reason: String,
+        /// Have it take over also where the activation gate refuses it; recorded.
+        #[arg(long)]
+        force: bool,
     },
     /// End the comparison and forget its report.
     Stop { route: String },
@@ -79,8 +83,13 @@ pub(super) fn run(client: &Client, command: &ShadowCommand) -> Outcome {
             client.print(&answer, show);
         }
         ShadowCommand::Follow { route } => return follow::run(client, route),
-        ShadowCommand::Promote { route, reason } => {
+        ShadowCommand::Promote {
+            route,
+            reason,
+            force,
+        } => {
             let address = path(&["routes", route, "shadow", "promote"])?;
+            let address = address + &gate::query(*force, "");
             let answer = client.post(&address, &json!({"reason": reason}))?;
             client.print(&answer, show);
         }

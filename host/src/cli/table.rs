@@ -9,7 +9,8 @@ pub(super) fn print(head: &[&str], rows: &[Vec<String>]) {
     output::write(format_args!("{}", render(head, rows)));
 }
 
-fn render(head: &[&str], rows: &[Vec<String>]) -> String {
+/// Rows under a head as text.
+pub(super) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() {
         return "(none)\n".to_owned();
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Client, Outcome,
     client::{Failure, path},
+    gate,
     output::say,
     table,
 };
@@ -52,6 +53,12 @@ pub(super) struct CreateArgs {
     /// Take as much as comes.
     #[arg(long, conflicts_with_all = ["quota_events", "quota_bytes", "quota_burst_seconds"])]
     no_quota: bool,
+    /// Bind the contract also where the activation gate refuses it for a route that writes here; recorded.
+    #[arg(long)]
+    force: bool,
+    /// Kept with what the activation gate said.
+    #[arg(long, default_value = "")]
+    reason: String,
 }
 
 pub(super) fn run(client: &Client, command: &TopicCommand) -> Outcome {
@@ -97,7 +104,8 @@ impl CreateArgs {
     fn run(&self, client: &Client) -> Result<Value, Failure> {
         let path = path(&["topics", &self.topic])?;
         let present = client.find(&path)?;
-        client.put(&path, &self.document(present))
+        let query = gate::query(self.force, &self.reason);
+        client.put(&format!("{path}{query}"), &self.document(present))
     }
 
     /// What is given, laid over what there is: the API replaces the whole document, and a topic must
@@ -107,8 +115,9 @@ impl CreateArgs {
             Some(Value::Object(present)) => present,
             _ => Map::new(),
         };
-        document.remove("name");
-        document.remove("state");
+        for shown in ["name", "state", "activation"] {
+            document.remove(shown);
+        }
         let given = [
             ("partitions", self.partitions.map(Value::from)),
             ("contract", self.contract.clone().map(Value::from)),
@@ -173,6 +182,10 @@ fn row(topic: &Value) -> Vec<String> {
 fn show(topic: &Value) {
     say!("topic       {}", table::cell(&topic["name"]));
     say!("contract    {}", table::cell(&topic["contract"]));
+    let kept = gate::kept(&topic["activation"]["gate"]);
+    if !kept.is_empty() {
+        say!("gate        {kept}");
+    }
     say!("durability  {}", table::cell(&topic["durability"]));
     say!("retention   {}", topic["retention"]);
     say!("dedupe      {}", topic["dedupe"]);
@@ -205,9 +218,11 @@ mod tests {
             quota_bytes: None,
             quota_burst_seconds: None,
             no_quota: false,
+            force: false,
+            reason: String::new(),
         };
         let present = json!({
-            "name": "t", "state": {}, "partitions": 2, "contract": "c@1",
+            "name": "t", "state": {}, "activation": {}, "partitions": 2, "contract": "c@1",
             "retention": {"max_age_seconds": 60}, "quota": {"burst_seconds": 2}
         });
         assert_eq!(

@@ -7,7 +7,7 @@ use sandbar_compat::{Directions, Document, Options, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Definition;
+use super::{Definition, Format};
 
 /// What each new version of a contract has to keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -88,7 +88,7 @@ pub enum Verdict {
     Compatible,
     /// Neither proven nor shown.
     Unknown,
-    /// Shown by a document.
+    /// Shown: by a document in JSON Schema, by the format's rules of resolution else.
     Incompatible,
 }
 
@@ -105,11 +105,12 @@ pub struct Finding {
     pub old: String,
     /// A JSON Pointer into the new schema.
     pub new: String,
-    /// The place in the document, a JSON Pointer.
+    /// The place in the data: a JSON Pointer; in Avro and Protobuf the path of the field.
     pub instance: String,
-    /// Data that one version takes and the other refuses; both validators were asked.
-    #[schema(value_type = Object)]
-    pub counterexample: Value,
+    /// JSON Schema: data that one version takes and the other refuses; both validators were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub counterexample: Option<Value>,
 }
 
 /// What could neither be proven nor shown.
@@ -171,7 +172,10 @@ const LEAST_STEPS: u64 = 40_000;
 /// without going into the data, or its validator would grow without end.
 #[must_use]
 pub fn flaw(definition: &Definition) -> Option<(String, String)> {
-    let document = Document::new(&definition.schema).ok()?;
+    if definition.format != Format::Json {
+        return None;
+    }
+    let document = Document::new(&*definition.bundled().ok()?).ok()?;
     let Some(types) = &definition.types else {
         return document
             .flaw("")
@@ -202,16 +206,21 @@ pub fn compare(
         backward: directions.backward.then(empty),
         forward: directions.forward.then(empty),
     };
-    let prepared =
-        Document::new(&old.schema).and_then(|old| Ok((old, Document::new(&new.schema)?)));
+    if old.format != new.format {
+        for outcome in both(&mut comparison) {
+            outcome.changed_format(old.format, new.format);
+        }
+        return comparison;
+    }
+    let document = |definition: &Definition| -> Result<Document, String> {
+        let whole = definition.bundled().map_err(|error| error.to_string())?;
+        Document::new(&whole).map_err(|error| error.to_string())
+    };
+    let prepared = document(old).and_then(|old| Ok((old, document(new)?)));
     let (old_document, new_document) = match prepared {
         Ok(both) => both,
         Err(error) => {
-            for outcome in comparison
-                .backward
-                .iter_mut()
-                .chain(&mut comparison.forward)
-            {
+            for outcome in both(&mut comparison) {
                 outcome.stop(None, format!("a schema cannot be read: {error}"));
             }
             return comparison;
@@ -262,6 +271,11 @@ pub fn compare(
     comparison
 }
 
+fn both(comparison: &mut Comparison) -> impl Iterator<Item = &mut Outcome> {
+    let backward = comparison.backward.iter_mut();
+    backward.chain(&mut comparison.forward)
+}
+
 /// What holds for one event type, as JSON Pointers; without a name for all others.
 struct Pair {
     name: Option<String>,
@@ -302,6 +316,20 @@ fn pairs(old: &Definition, new: &Definition) -> Vec<Pair> {
 }
 
 impl Outcome {
+    /// No data of one format is data of another.
+    fn changed_format(&mut self, old: Format, new: Format) {
+        self.answer = Verdict::Incompatible;
+        self.findings.push(Finding {
+            rule: "schema-format-changed".to_owned(),
+            message: format!("{} became {}", old.title(), new.title()),
+            r#type: None,
+            old: String::new(),
+            new: String::new(),
+            instance: String::new(),
+            counterexample: None,
+        });
+    }
+
     fn stop(&mut self, name: Option<String>, reason: String) {
         self.answer = self.answer.max(Verdict::Unknown);
         self.undecided.push(Undecided {
@@ -328,7 +356,7 @@ impl Outcome {
                     old: one.old,
                     new: one.new,
                     instance: one.instance,
-                    counterexample: one.counterexample,
+                    counterexample: Some(one.counterexample),
                 });
             }
         }
@@ -373,7 +401,7 @@ impl Outcome {
                         old,
                         new,
                         instance: String::new(),
-                        counterexample,
+                        counterexample: Some(counterexample),
                     });
                 }
             }

@@ -49,7 +49,7 @@ impl Document {
 
     /// Compiles the part at `pointer`, a JSON Pointer.
     pub fn validator(&self, pointer: &str) -> Result<Validator, String> {
-        let encoded: String = percent_encoding::utf8_percent_encode(pointer, FRAGMENT).collect();
+        let encoded = encoded(pointer);
         jsonschema::options()
             .with_draft(self.draft)
             .with_registry(&self.registry)
@@ -69,8 +69,19 @@ const FRAGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERI
     .remove(b'~')
     .remove(b'$');
 
+/// A JSON Pointer as a fragment.
+pub(super) fn encoded(pointer: &str) -> String {
+    percent_encoding::utf8_percent_encode(pointer, FRAGMENT).collect()
+}
+
+/// A fragment as the JSON Pointer or name that it is; `None` when it is not UTF-8.
+pub(super) fn decoded_fragment(fragment: &str) -> Option<String> {
+    let decoded = percent_decode_str(fragment).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
 /// The JSON Pointer of a reference such as `#/definitions/order`.
-pub(super) fn pointer_of(reference: &str) -> Result<String, String> {
+pub(crate) fn pointer_of(reference: &str) -> Result<String, String> {
     let pointer = reference.strip_prefix('#').unwrap_or_default();
     if !reference.starts_with('#') || !(pointer.is_empty() || pointer.starts_with('/')) {
         return Err(format!(

@@ -70,7 +70,7 @@ fn each_violation_has_its_place_in_data_and_schema() {
 fn the_draft_is_the_one_that_the_schema_names() {
     // In draft-04 exclusiveMinimum is a boolean, from draft-06 on a number.
     let four = whole(json!({"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 1, "exclusiveMinimum": true})).unwrap();
-    assert_eq!(four.draft(), Draft::Draft4);
+    assert_eq!(four.draft(), Some(jsonschema::Draft::Draft4));
     assert!(four.check_value("t", &json!(1)).is_err());
     for schema in [
         "http://json-schema.org/draft-06/schema#",
@@ -84,7 +84,7 @@ fn the_draft_is_the_one_that_the_schema_names() {
         );
     }
     let latest = whole(json!({"prefixItems": [{"type": "string"}]})).unwrap();
-    assert_eq!(latest.draft(), Draft::Draft202012);
+    assert_eq!(latest.draft(), Some(jsonschema::Draft::Draft202012));
     assert!(latest.check_value("t", &json!([1])).is_err());
     let unknown = whole(json!({"$schema": "https://example.com/own"})).unwrap_err();
     assert_eq!(unknown.pointer, "/schema/$schema");
@@ -251,6 +251,31 @@ fn the_digest_is_of_the_content_not_of_the_writing() {
         of(r#"{ "schema": {"title":"x", "type":"object"}, "description": "" }"#)
     );
     assert_ne!(first, of(r#"{"schema":{"type":"object","title":"y"}}"#));
+    // What a content was called before there were formats and references, it is called still.
+    assert_eq!(
+        first,
+        "sha256:47feafd6f5d5ec33880b5f82d1d3c05f25c01b382559579906985688b6ad0a3c"
+    );
+    let described = of(r#"{"schema":{"type":"object","title":"x"},"description":"x"}"#);
+    assert_eq!(first, described, "the description is no content");
+    let of_text = |text: &str| {
+        let definition = serde_json::from_str::<Definition>(text).unwrap();
+        definition.read().unwrap().digest()
+    };
+    assert_eq!(
+        first,
+        of_text(r#"{"schema":"{\"title\": \"x\", \"type\": \"object\"}"}"#)
+    );
+    assert_ne!(
+        first,
+        of(r#"{"format":"avro","schema":{"type":"object","title":"x"}}"#)
+    );
+    assert_ne!(
+        first,
+        of(
+            r#"{"schema":{"type":"object","title":"x"},"references":[{"name":"a","contract":"b","version":1}]}"#
+        )
+    );
     assert!(first.starts_with("sha256:") && first.len() == 7 + 64);
     assert!(serde_json::from_str::<Definition>(r#"{"schema":{},"other":1}"#).is_err());
 }

@@ -55,7 +55,7 @@ pub use positions::{Move, Position, Positions, Reset};
 pub use reset::{ResetTarget, ResetTo, offset_of_start};
 pub use settle::{Outcome, Settled};
 pub use status::{LaneStatus, SubscriptionState, SubscriptionStatus};
-pub use stream::{Streamed, stream};
+pub use stream::{Form, stream};
 pub use taken::{Taken, TakenEvent};
 pub use token::Token;
 

@@ -14,13 +14,16 @@ use sandbar_types::Name;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::subscription::Subscription;
+use super::subscription::{Subscription, TakenEvent};
 use crate::{catalog::PushDocument, dial::Targets, metrics::Metrics, problem::Problem};
 
 mod breaker;
 mod client;
+mod connections;
 mod connector;
+mod desk;
 mod driver;
+mod failure;
 mod handshake;
 mod outcome;
 mod pace;
@@ -30,6 +33,10 @@ mod retry_after;
 mod signature;
 mod trial;
 mod trust;
+
+use client::Exchange;
+use request::Due;
+use signature::Place;
 
 pub use breaker::BreakerState;
 pub use driver::Gone;
@@ -127,7 +134,7 @@ impl Webhooks {
         let driver = driver::Driver {
             subscription: subscription.clone(),
             webhook: webhook.clone(),
-            metrics: self.metrics.clone(),
+            meter: self.metrics.push_meter(&subscription.name),
             gone: self.gone.clone(),
             stop: stop.clone(),
         };
@@ -189,9 +196,32 @@ impl Webhooks {
 }
 
 impl Webhook {
+    /// Sends events, once. `now` is milliseconds since the epoch.
+    async fn deliver(&self, events: &[TakenEvent], now: u64) -> Exchange {
+        let request = || match events {
+            [one] => self.template.deliver(&[due(one)], now),
+            many => {
+                let many: Vec<_> = many.iter().map(due).collect();
+                self.template.deliver(&many, now)
+            }
+        };
+        self.client.exchange(request).await
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn status(&self) -> PushStatus {
         self.records.status()
+    }
+}
+
+fn due(taken: &TakenEvent) -> Due<'_> {
+    Due {
+        event: taken.event(),
+        place: Some(Place {
+            partition: taken.partition(),
+            offset: taken.offset,
+        }),
+        delivery: taken.delivery,
     }
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::Hub;
 use crate::{
-    catalog::{self, Because, Channel, PluginRecord, Put, Route, RouteDocument, Topic},
+    catalog::{self, PluginRecord, Put, Route, Topic},
     contract::Definition,
     ingest::{
         Handling, Published,
@@ -149,7 +149,7 @@ impl Hub {
                 let reference =
                     version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"));
                 bound = self.catalog.contract(&reference)?;
-                &bound.contract
+                bound.compiled()?
             }
         };
         let checks = events.iter().enumerate().map(|(index, event)| {
@@ -212,61 +212,6 @@ impl Hub {
     ) -> Result<T, Problem> {
         let _turn = self.compiling.lock().await;
         self.blocking(work).await
-    }
-
-    /// Makes or changes a route and has it run.
-    ///
-    /// # Errors
-    /// Whatever is wrong with the document.
-    pub async fn put_route(
-        self: &Arc<Self>,
-        name: String,
-        document: RouteDocument,
-    ) -> Result<(Name, Put), Problem> {
-        let used = document.steps.iter().map(|step| step.plugin.clone());
-        self.prepare(used.collect()).await?;
-        let _changing = self.changing_routes.lock().await;
-        let hub = self.clone();
-        let stored = self
-            .engine
-            .run(move || hub.catalog.put_route(&name, document))
-            .await;
-        let (name, resolved, put) = stored.map_err(Problem::internal)??;
-        let (_, route) = self.catalog.route(name.as_str())?;
-        self.processor
-            .apply(&resolved, route.paused)
-            .map_err(Problem::internal)?;
-        Ok((name, put))
-    }
-
-    /// Points a channel at a version; with none, back at the one before. The routes that run with it
-    /// take it over between two batches.
-    ///
-    /// # Errors
-    /// Whatever speaks against it; nothing has changed then.
-    pub async fn move_channel(
-        self: &Arc<Self>,
-        plugin: String,
-        channel: String,
-        version: Option<String>,
-        because: Because,
-    ) -> Result<(Channel, Put), Problem> {
-        if let Some(version) = &version {
-            self.prepare(vec![format!("{plugin}@{version}")]).await?;
-        }
-        let _changing = self.changing_routes.lock().await;
-        let hub = self.clone();
-        let moved = self.engine.run(move || match version {
-            Some(version) => hub.catalog.activate(&plugin, &channel, &version, because),
-            None => hub.catalog.roll_back(&plugin, &channel, because),
-        });
-        let moved = moved.await.map_err(Problem::internal)??;
-        for (route, paused) in &moved.routes {
-            self.processor
-                .apply(route, *paused)
-                .map_err(Problem::internal)?;
-        }
-        Ok((moved.channel, moved.put))
     }
 
     /// # Errors

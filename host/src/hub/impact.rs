@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{Hub, calls::ViolationAt};
 use crate::{
-    catalog::{self, ContractDocument, Topic},
+    catalog::{self, Topic},
     contract::{Comparison, Contract, Definition, Policy, Rule, Verdict},
     problem::{Code, Problem},
 };
@@ -104,8 +104,9 @@ impl Hub {
             return Err(Problem::new(Code::InvalidDocument, detail));
         }
         let (document, _) = self.catalog.agreement(name)?;
+        let own_rule = self.catalog.rule(&document);
         let contract = catalog::check(definition)?;
-        let rule = question.rule.unwrap_or(document.compatibility);
+        let rule = question.rule.unwrap_or(own_rule);
         let policy = question.policy.unwrap_or(document.policy);
         let held = self
             .catalog
@@ -120,11 +121,7 @@ impl Hub {
             .collect();
         let worst = against.iter().map(|one| one.answer).max();
         let answer = worst.unwrap_or(Verdict::Compatible);
-        let ContractDocument {
-            compatibility,
-            policy: own,
-            ..
-        } = document;
+        let (compatibility, own) = (own_rule, document.policy);
         let by_own_rule = (rule, policy) == (compatibility, own) && question.version.is_none();
         let refused = compatibility != Rule::None
             && if by_own_rule {

@@ -8,7 +8,10 @@ use utoipa::ToSchema;
 use super::Hub;
 use crate::{
     deliver::{BreakerState, PushReading, Subscription, SubscriptionState},
-    metrics::{self, PartitionReading, RouteReading, SubscriptionReading, WebhookReading},
+    jobs::{Kind, Tally},
+    metrics::{
+        self, JobReading, PartitionReading, RouteReading, SubscriptionReading, WebhookReading,
+    },
     problem::{Code, Problem},
     process::{Counts, State},
 };
@@ -151,8 +154,17 @@ impl Hub {
             .collect();
         let webhooks = self.webhooks.readings().into_iter().map(webhook_reading);
         let webhooks: Vec<_> = webhooks.collect();
-        self.metrics
-            .text(&partitions, &routes, &subscriptions, &webhooks)
+        let jobs = self.jobs.tallies().into_iter().map(job_reading);
+        let quotas = self.catalog.topics().into_iter();
+        let quotas = quotas.flat_map(|topic| self.publisher.quota_readings(&topic));
+        self.metrics.text(
+            &partitions,
+            &routes,
+            &subscriptions,
+            &webhooks,
+            &jobs.collect::<Vec<_>>(),
+            &quotas.collect::<Vec<_>>(),
+        )
     }
 }
 
@@ -165,6 +177,20 @@ fn webhook_reading(reading: PushReading) -> WebhookReading {
             BreakerState::Open => 2,
         },
         in_flight: reading.in_flight as u64,
+    }
+}
+
+fn job_reading((kind, tally): (Kind, Tally)) -> JobReading {
+    // Those that ended are counted; those that did not are there now.
+    let split = tally.states.into_iter();
+    let (unfinished, ended) = split.partition(|(state, _)| matches!(*state, "queued" | "running"));
+    JobReading {
+        kind: kind.as_str(),
+        unfinished,
+        ended,
+        done: tally.done,
+        failed: tally.failed,
+        left_out: tally.left_out,
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
-use super::Hub;
+use super::{Asking, Hub};
 use crate::{
     catalog::{Because, Put, ShadowDocument, ShadowRecord},
     clock,
@@ -150,12 +150,12 @@ impl Hub {
     /// The shadow ends and keeps its report.
     ///
     /// # Errors
-    /// `unknown-route`, `unknown-shadow`, `shadow-over`, and whatever speaks against the change;
-    /// nothing has changed then.
+    /// `unknown-route`, `unknown-shadow`, `shadow-over`, `activation-refused`, and whatever else speaks
+    /// against the change; nothing has changed then.
     pub async fn promote_shadow(
         self: &Arc<Self>,
         route: String,
-        because: Because,
+        asking: Asking,
     ) -> Result<ShadowStatus, Problem> {
         let shadow = self.shadow(&route)?;
         if shadow.report.promotion.is_some() {
@@ -178,7 +178,7 @@ impl Hub {
                     channel.plugin,
                     channel.channel,
                     Some(version.to_owned()),
-                    because.clone(),
+                    asking.clone(),
                 )
                 .await?;
             }
@@ -187,13 +187,14 @@ impl Hub {
                     let detail = format!("route {name} has no step {} any more", document.step);
                     Problem::new(Code::ShadowOver, detail)
                 })?;
-                self.put_route(name.to_string(), changed).await?;
+                self.put_route(name.to_string(), changed, asking.clone())
+                    .await?;
             }
         }
         let promotion = Promotion {
             at: clock::to_text(clock::now()),
-            by: because.by,
-            reason: because.reason,
+            by: asking.because.by,
+            reason: asking.because.reason,
         };
         self.shadows
             .promoted(&name, promotion)
@@ -225,8 +226,13 @@ pub(super) async fn promote_ripe(hub: Arc<Hub>, mut ripe: mpsc::Receiver<Name>) 
                 report.differing, report.compared
             ),
         };
-        if let Err(problem) = hub.promote_shadow(name.to_string(), because).await {
+        let asking = Asking {
+            because,
+            force: false,
+        };
+        if let Err(problem) = hub.promote_shadow(name.to_string(), asking).await {
             tracing::warn!(route = %name, %problem, "the candidate could not take over");
+            hub.shadows.refused(&name, problem.detail);
         }
     }
 }

@@ -6,7 +6,7 @@ use sandbar_types::Name;
 
 use super::Hub;
 use crate::{
-    catalog::{Put, SubscriptionDocument, SubscriptionRecord},
+    catalog::{PlannedSubscription, Put, SubscriptionDocument, SubscriptionRecord},
     deliver::Subscription,
     problem::{Code, Problem},
 };
@@ -27,6 +27,22 @@ impl Hub {
             let (name, record, put) = hub.catalog.put_subscription(&name, document, targets)?;
             hub.run_subscription(&name, record)?;
             Ok((name, put))
+        })
+        .await
+    }
+
+    /// What [`Hub::put_subscription`] would do. Nothing is changed.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn plan_subscription(
+        self: &Arc<Self>,
+        name: String,
+        document: SubscriptionDocument,
+    ) -> Result<PlannedSubscription, Problem> {
+        self.blocking(move |hub| {
+            let targets = &hub.config.private_targets;
+            hub.catalog.plan_subscription(&name, document, targets)
         })
         .await
     }

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     catalog::Topic,
     clock,
+    metrics::QuotaReading,
     problem::{Code, Problem},
 };
 
@@ -142,6 +143,33 @@ impl Publisher {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn nanoseconds(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// How near a topic is to its quota, if it has one.
+    #[must_use]
+    pub fn quota_readings(&self, topic: &Topic) -> Vec<QuotaReading> {
+        let Some(quota) = topic.quota() else {
+            return Vec::new();
+        };
+        let buckets = self.buckets().get(&topic.name).copied();
+        let [events, bytes] = buckets.unwrap_or_default().used(&quota, self.nanoseconds());
+        let limits = [
+            ("events", quota.events_per_second, events),
+            ("bytes", quota.bytes_per_second, bytes),
+        ];
+        let readings = limits.into_iter().filter_map(|(of, limit, used)| {
+            Some(QuotaReading {
+                topic: topic.name.clone(),
+                of,
+                limit: limit?,
+                used: used?,
+            })
+        });
+        readings.collect()
+    }
+
     /// Charges the good events to the topic's quota: all of them, or none.
     fn within_quota(&self, topic: &Topic, good: &[Good]) -> Result<(), Problem> {
         let Some(quota) = topic.quota() else {
@@ -151,7 +179,7 @@ impl Publisher {
             return Ok(());
         }
         let bytes: u64 = good.iter().map(|one| one.bytes as u64).sum();
-        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let now = self.nanoseconds();
         let mut buckets = self.buckets();
         let buckets = buckets.entry(topic.name.clone()).or_default();
         buckets

@@ -65,6 +65,24 @@ impl Buckets {
     }
 }
 
+impl Buckets {
+    /// What is used up of what may come at once, of events and of bytes: 0 to 1, and more where
+    /// something is owed.
+    pub(super) fn used(&self, quota: &Quota, now: u64) -> [Option<f64>; 2] {
+        let seconds = now.saturating_sub(self.at) as f64 / 1e9;
+        let burst = f64::from(quota.burst_seconds);
+        let limits = [
+            (self.events, quota.events_per_second),
+            (self.bytes, quota.bytes_per_second),
+        ];
+        limits.map(|(bucket, rate)| {
+            let rate = rate? as f64;
+            let missing = (bucket.missing - rate * seconds).max(0.0);
+            Some(missing / (rate * burst))
+        })
+    }
+}
+
 impl Bucket {
     /// Seconds until there is enough.
     fn wait(self, rate: f64, capacity: f64, cost: f64) -> f64 {
@@ -98,6 +116,11 @@ mod tests {
         assert_eq!(buckets.take(&quota, 1, 0, 0), Err(0.1));
         assert_eq!(buckets.take(&quota, 1, 0, SECOND / 10), Ok(()));
         assert_eq!(buckets.take(&quota, 5, 0, SECOND / 10), Err(0.5));
+        assert_eq!(buckets.used(&quota, SECOND / 10), [Some(1.0), None]);
+        assert_eq!(
+            buckets.used(&quota, SECOND / 10 + SECOND),
+            [Some(0.5), None]
+        );
         // It never holds more than a burst.
         assert_eq!(buckets.take(&quota, 20, 0, 1000 * SECOND), Ok(()));
         assert!(buckets.take(&quota, 1, 0, 1000 * SECOND).is_err());

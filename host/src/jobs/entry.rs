@@ -64,13 +64,16 @@ impl Entry {
         self.record().job.clone()
     }
 
+    pub fn look<T>(&self, look: impl FnOnce(&Job) -> T) -> T {
+        look(&self.record().job)
+    }
+
     pub fn work(&self) -> Work {
         self.record().work.clone()
     }
 
     pub fn state_text(&self) -> String {
-        let state = serde_json::json!(self.record().job.state);
-        state.as_str().unwrap_or_default().to_owned()
+        self.record().job.state.as_str().to_owned()
     }
 
     pub fn progress<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {

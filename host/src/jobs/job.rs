@@ -9,12 +9,12 @@ use super::{offer::Offering, redrive::Redriving, replay::Replaying};
 use crate::process::Parked;
 
 /// So many events that failed are told.
-const MOST_EXAMPLES: usize = 20;
+const MOST_EXAMPLES: usize = 50;
 /// The longest reason among the examples, in characters.
 const MAX_REASON: usize = 500;
 
 /// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Redrive,
@@ -36,6 +36,18 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+        }
+    }
+
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::Done | Self::Cancelled | Self::Failed)
@@ -96,7 +108,7 @@ pub struct Progress {
     /// Of a replay: those that a plugin or a contract did not let pass, by cause.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub failed: BTreeMap<String, u64>,
-    /// The first of those.
+    /// The first 50 of those.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<FailedEvent>,
 }
@@ -144,6 +156,24 @@ pub(super) enum Work {
 }
 
 impl Kind {
+    pub(super) const ALL: [Self; 4] = [
+        Self::Redrive,
+        Self::ReplayRoute,
+        Self::ReplayTopic,
+        Self::ReplaySubscription,
+    ];
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Redrive => "redrive",
+            Self::ReplayRoute => "replay-route",
+            Self::ReplayTopic => "replay-topic",
+            Self::ReplaySubscription => "replay-subscription",
+        }
+    }
+
     /// So many of its sort run at a time; of the others each waits for those before it.
     pub(super) fn at_a_time(self) -> usize {
         match self {

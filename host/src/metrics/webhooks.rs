@@ -36,6 +36,35 @@ pub struct WebhookReading {
     pub in_flight: u64,
 }
 
+/// Counts and times the requests of one webhook.
+#[derive(Clone, Debug)]
+pub struct PushMeter {
+    subscription: String,
+    attempts: Family<AttemptLabels, Counter>,
+    /// What is counted most often is not looked up each time.
+    delivered: Counter,
+    seconds: Histogram,
+}
+
+/// The outcome of a request that did what it was to do.
+const DELIVERED: &str = "delivered";
+
+impl PushMeter {
+    /// A request came to its end: `delivered`, or why not.
+    pub fn attempt(&self, outcome: &'static str, took: Duration) {
+        self.seconds.observe(took.as_secs_f64());
+        if outcome == DELIVERED {
+            self.delivered.inc();
+            return;
+        }
+        let labels = AttemptLabels {
+            subscription: self.subscription.clone(),
+            outcome,
+        };
+        self.attempts.get_or_create(&labels).inc();
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct WebhookMetrics {
     attempts: Family<AttemptLabels, Counter>,
@@ -85,18 +114,21 @@ impl WebhookMetrics {
         );
     }
 
-    pub fn attempt(&self, subscription: &Name, outcome: &'static str, took: Duration) {
-        let labels = AttemptLabels {
-            subscription: subscription.to_string(),
-            outcome,
-        };
-        self.attempts.get_or_create(&labels).inc();
+    pub fn meter(&self, subscription: &Name) -> PushMeter {
+        let subscription = subscription.to_string();
         let label = SubscriptionLabel {
-            subscription: labels.subscription,
+            subscription: subscription.clone(),
         };
-        self.attempt_seconds
-            .get_or_create(&label)
-            .observe(took.as_secs_f64());
+        let delivered = AttemptLabels {
+            subscription: subscription.clone(),
+            outcome: DELIVERED,
+        };
+        PushMeter {
+            delivered: self.attempts.get_or_create(&delivered).clone(),
+            seconds: self.attempt_seconds.get_or_create(&label).clone(),
+            attempts: self.attempts.clone(),
+            subscription,
+        }
     }
 
     pub fn read(&self, webhooks: &[WebhookReading]) {

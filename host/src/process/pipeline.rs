@@ -69,13 +69,18 @@ impl Pipeline {
 
     /// Runs all steps over `batch`, then checks the outputs against the contracts of their targets.
     pub fn run(&mut self, batch: &Batch) -> Processed {
-        let mut processed = if self.runners.is_empty() {
+        let mut processed = self.run_unchecked(batch);
+        self.check_contracts(&mut processed);
+        processed
+    }
+
+    /// Runs all steps over `batch`, whatever the contracts of the targets say of the outputs.
+    pub fn run_unchecked(&mut self, batch: &Batch) -> Processed {
+        if self.runners.is_empty() {
             copy_to_all(batch, self.targets.len())
         } else {
             self.run_steps(batch)
-        };
-        self.check_contracts(&mut processed);
-        processed
+        }
     }
 
     /// What the plugins logged since the last call of this; the lines belong to events of the batch

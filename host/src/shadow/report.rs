@@ -41,7 +41,7 @@ impl ShadowState {
 #[serde(default)]
 pub struct ShadowReport {
     pub state: ShadowState,
-    /// What stalls it.
+    /// What stalls it, or why the candidate did not take over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Events that both have seen.

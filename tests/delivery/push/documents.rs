@@ -109,3 +109,36 @@ async fn it_is_paused_and_deleted_like_any_other() {
             .contains("push_breaker{subscription=\"s\"}")
     );
 }
+
+#[tokio::test]
+async fn what_a_document_would_change_is_told_without_doing_it() {
+    let hub = hub().await;
+    let receiver = Receiver::start().await;
+    hub.topic("t", json!({})).await;
+    let headers = |value: &str| push_to(&receiver, json!({"headers": {"x-api-key": value}}));
+    let check = async |document: Value| hub.post("/v1/subscriptions/s/check", document).await;
+    let first = check(document(headers("one"))).await.expect(200);
+    assert_eq!(first, json!({"change": "make", "members": []}));
+    assert_eq!(hub.get("/v1/subscriptions/s").await.status, 404);
+
+    subscribe(&hub, document(headers("one"))).await;
+    for same in ["one", "…"] {
+        let kept = check(document(headers(same))).await.expect(200);
+        assert_eq!(kept, json!({"change": "keep", "members": []}), "{same}");
+    }
+    let mut other = document(headers("two"));
+    other["keep"] = json!(true);
+    let changed = check(other).await.expect(200);
+    assert_eq!(
+        changed,
+        json!({"change": "change", "members": ["keep", "push.headers"]})
+    );
+    // Nothing was done.
+    let shown = hub.get("/v1/subscriptions/s").await.expect(200);
+    assert_eq!(shown["keep"], false);
+    hub.accepted("t", &[event("1", json!(1))]).await;
+    assert_eq!(receiver.requests(1).await[0].header("x-api-key"), "one");
+
+    let wrong = check(document(json!({"url": "gopher://example.com"}))).await;
+    assert_problem(&wrong, 422, "invalid-document");
+}

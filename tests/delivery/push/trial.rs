@@ -149,3 +149,29 @@ async fn apply_knows_what_is_masked() {
         "it has changed"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apply_knows_whether_hidden_values_changed() {
+    let hub = hub().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sandbar.yaml");
+    let apply = |value: &str| {
+        let text = format!(
+            "topics:\n  t: {{}}\nsubscriptions:\n  s:\n    topics: [t]\n    push:\n      url: http://127.0.0.1:9\n      headers: {{authorization: {value}}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let plan = hub.sandbar(&["apply", "-f", file, "--dry-run", "--exit-code"]);
+        assert!(!plan.stdout.contains(value), "{plan:?}");
+        let done = hub.sandbar(&["apply", "-f", file]);
+        assert_eq!(done.code, 0, "{done:?}");
+        (plan.code, plan.stdout)
+    };
+    assert_eq!(apply("word-one").0, 5, "it is new");
+    let (code, plan) = apply("word-one");
+    assert_eq!(code, 0, "nothing has changed: {plan}");
+    let (code, plan) = apply("word-two");
+    assert_eq!(code, 5, "it has changed: {plan}");
+    assert!(plan.contains("push.headers"), "{plan}");
+    assert_eq!(apply("word-two").0, 0, "nothing has changed");
+}

@@ -141,6 +141,49 @@ fn endless_work_of_every_form_is_stopped() {
     }
 }
 
+/// What ends, but long after its time: without checks in it, it would answer as if nothing were wrong.
+fn long() -> [(&'static str, String); 3] {
+    let step = "(i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 3)))";
+    [
+        (
+            "straight code, called again and again",
+            format!(
+                "(func $work {}) (func $harm {})",
+                step.repeat(3_000),
+                "(call $work)".repeat(100_000)
+            ),
+        ),
+        (
+            "calls of what is little by itself",
+            format!(
+                "(func $work {}) (func $works {}) (func $harm {})",
+                step.repeat(700),
+                "(call $work)".repeat(4),
+                "(call $works)".repeat(100_000)
+            ),
+        ),
+        (
+            "the whole memory filled, again and again",
+            format!(
+                "(func $harm (drop (memory.grow (i32.const 900))) {})",
+                "(memory.fill (i32.const 65536) (i32.const 1) (i32.const 58000000))".repeat(1_000)
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn long_work_is_stopped_in_its_midst() {
+    let engine = engine();
+    for (form, harm) in long() {
+        let plugin = plugin(&engine, &harm, "transform");
+        let answer = begin(&plugin).unwrap().run(&batch(1, &[]), &targets());
+        let fault = fault(&answer.verdicts[0]).unwrap_or_else(|| panic!("{form}: {answer:?}"));
+        assert_eq!(fault.kind, FaultKind::Deadline, "{form}: {fault:?}");
+        assert!(fault.message.contains("within 40 ms"), "{form}: {fault:?}");
+    }
+}
+
 #[test]
 fn endless_work_is_stopped_wherever_the_host_calls() {
     let engine = engine();

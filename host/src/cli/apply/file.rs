@@ -123,6 +123,7 @@ pub(super) fn read(path: &Path) -> Result<Wanted, Failure> {
                 schema,
                 types,
                 description: entry.description,
+                ..Definition::default()
             },
         );
     }

@@ -6,7 +6,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{file::Wanted, references, version::Version};
@@ -14,7 +14,7 @@ use crate::{
     catalog::{RouteDocument, SubscriptionDocument, TopicDocument},
     cli::{
         client::{Client, Failure, path},
-        plugin,
+        gate, plugin, table,
     },
     contract::Definition,
 };
@@ -34,6 +34,8 @@ pub(super) struct Item {
     pub act: Act,
     /// `field: old → new`.
     pub changes: Vec<String>,
+    /// What the activation gate says of it, where all that it names is there already.
+    pub gate: Vec<Value>,
     call: Call,
 }
 
@@ -63,16 +65,56 @@ pub(super) fn make(client: &Client, wanted: &Wanted) -> Result<Plan, Failure> {
         items.push(plugin(client, wanted, name)?);
     }
     references::check(client, wanted, &versions)?;
+    let mut bound = Bound::new();
     for (name, document) in &wanted.topics {
-        items.push(topic(client, wanted, name, document, &versions)?);
+        let mut item = topic(client, wanted, name, document, &versions)?;
+        if let Some(contract) = item.rebinds() {
+            item.gate = ask_of_writers(client, name, &contract)?;
+            bound.insert(name.clone(), contract);
+        }
+        items.push(item);
     }
     for (name, document) in &wanted.routes {
-        items.push(route(client, name, document)?);
+        let mut item = route(client, name, document)?;
+        if item.act != Act::Keep {
+            item.gate = ask(client, name, document, &bound);
+        }
+        items.push(item);
     }
     for (name, document) in &wanted.subscriptions {
         items.push(subscription(client, name, document)?);
     }
     Ok(Plan { items })
+}
+
+/// Contracts that topics are to be bound to.
+type Bound = BTreeMap<String, String>;
+
+/// What the activation gate says of a route as it would be; nothing where it cannot be asked before
+/// something else of the plan is made.
+fn ask(client: &Client, name: &str, document: &RouteDocument, bound: &Bound) -> Vec<Value> {
+    let is_target = |topic: &str| document.to.iter().any(|target| target.as_str() == topic);
+    let contracts: Bound = (bound.iter())
+        .filter(|(topic, _)| is_target(topic))
+        .map(|(topic, contract)| (topic.clone(), contract.clone()))
+        .collect();
+    let request = json!({"document": document, "contracts": contracts});
+    gate::ask(client, name, &request).into_iter().collect()
+}
+
+/// What the activation gate says of the routes that write to a topic, bound to another contract.
+fn ask_of_writers(client: &Client, topic: &str, contract: &str) -> Result<Vec<Value>, Failure> {
+    let routes = client.get("/v1/routes")?;
+    let routes = routes["routes"].as_array().into_iter().flatten();
+    let writing = routes.filter(|route| {
+        let targets = route["to"].as_array();
+        targets.is_some_and(|targets| targets.iter().any(|target| target == topic))
+    });
+    let asked = writing.filter_map(|route| {
+        let request = json!({"contracts": {topic: contract}});
+        gate::ask(client, route["name"].as_str()?, &request).ok()
+    });
+    Ok(asked.collect())
 }
 
 /// All versions of a contract; none where the hub does not know it.
@@ -100,6 +142,7 @@ fn contract(
         name: name.to_owned(),
         act,
         changes,
+        gate: Vec::new(),
         call: Call::Contract(document),
     };
     Ok((item, version))
@@ -129,6 +172,7 @@ fn plugin(client: &Client, wanted: &Wanted, name: &str) -> Result<Item, Failure>
         name: reference,
         act,
         changes: Vec::new(),
+        gate: Vec::new(),
         call: Call::Plugin(file.bytes.clone()),
     })
 }
@@ -175,6 +219,7 @@ fn topic(
         name: name.to_owned(),
         act,
         changes,
+        gate: Vec::new(),
         call: Call::Put { path, document },
     })
 }
@@ -188,6 +233,7 @@ fn route(client: &Client, name: &str, document: &RouteDocument) -> Result<Item, 
         name: name.to_owned(),
         act,
         changes,
+        gate: Vec::new(),
         call: Call::Put { path, document },
     })
 }
@@ -199,16 +245,25 @@ fn subscription(
 ) -> Result<Item, Failure> {
     let path = path(&["subscriptions", name])?;
     let (mut act, mut changes) = compare(client.find(&path)?, &document.masked())?;
-    if act == Act::Keep && document.hides_headers() {
-        act = Act::Change;
-        changes.push("push.headers are written again: their values are never shown".to_owned());
-    }
+    let hidden = document.hides_headers();
     let document = serde_json::to_value(document).map_err(Failure::local)?;
+    if act == Act::Keep && hidden {
+        // Answers never show the values; the hub itself can tell whether they are these.
+        let planned = client.post(&format!("{path}/check"), &document)?;
+        let members = planned["members"].as_array().into_iter().flatten();
+        changes.extend(
+            members.map(|member| format!("{}: a value that is never shown", table::cell(member))),
+        );
+        if !changes.is_empty() {
+            act = Act::Change;
+        }
+    }
     Ok(Item {
         kind: "subscription",
         name: name.to_owned(),
         act,
         changes,
+        gate: Vec::new(),
         call: Call::Put { path, document },
     })
 }
@@ -225,7 +280,15 @@ fn compare<T: Serialize + DeserializeOwned>(
     let wanted = serde_json::to_value(wanted).map_err(Failure::local)?;
     let mut kept = found.as_object().cloned().unwrap_or_default();
     for extra in [
-        "name", "state", "status", "paused", "disabled", "made", "webhook",
+        "name",
+        "state",
+        "status",
+        "paused",
+        "disabled",
+        "made",
+        "webhook",
+        "activation",
+        "forced",
     ] {
         kept.remove(extra);
     }
@@ -262,13 +325,34 @@ fn compare<T: Serialize + DeserializeOwned>(
 }
 
 impl Item {
-    /// Makes the change.
-    pub(super) fn carry_out(&self, client: &Client) -> Result<(), Failure> {
+    /// The contract that a topic which is there is to be bound to instead of another.
+    fn rebinds(&self) -> Option<String> {
+        let Call::Put { document, .. } = &self.call else {
+            return None;
+        };
+        let other = |change: &String| change.starts_with("contract:");
+        let rebinds = self.act == Act::Change && self.changes.iter().any(other);
+        let contract = document["contract"].as_str().filter(|_| rebinds)?;
+        Some(contract.to_owned())
+    }
+
+    /// Whether the activation gate refuses it.
+    pub(super) fn is_refused(&self) -> bool {
+        self.gate
+            .iter()
+            .any(|report| report["outcome"] == "refused")
+    }
+
+    /// Makes the change; `query` goes to what the activation gate looks at.
+    pub(super) fn carry_out(&self, client: &Client, query: &str) -> Result<(), Failure> {
         match &self.call {
             Call::Contract(definition) => {
                 client.post(&path(&["contracts", &self.name, "versions"])?, definition)
             }
             Call::Plugin(bytes) => plugin::push(client, &self.name, bytes.clone()),
+            Call::Put { path, document } if matches!(self.kind, "topic" | "route") => {
+                client.put(&format!("{path}{query}"), document)
+            }
             Call::Put { path, document } => client.put(path, document),
         }
         .map(drop)

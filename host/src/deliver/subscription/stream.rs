@@ -6,19 +6,21 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use bytes::Bytes;
 use sandbar_types::Offset;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Subscription, Taken, Token, group::Claim, lane::Lane};
+use super::{Outcome, Subscription, Taken, TakenEvent, Token, group::Claim, lane::Lane};
 use crate::problem::{Code, Problem};
 
-/// The most that is taken at once.
-const EVENTS: usize = 256;
+/// The most that is taken, and sent, at once.
+const EVENTS: usize = 1024;
 const BYTES: usize = 1024 * 1024;
 /// Cursors tell of so many partitions at most: they come with every event.
 const MOST_MARKS: usize = 16;
@@ -27,14 +29,8 @@ const MOST_STREAMS: usize = 1000;
 /// How often a stream that waits looks whether its client is there.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// One event on its way to the client of a stream.
-#[derive(Clone, Debug)]
-pub struct Streamed {
-    pub cursor: String,
-    pub r#type: String,
-    /// The CloudEvents JSON format, on one line.
-    pub json: String,
-}
+/// How an event is written for the client of a stream: the cursor that covers it, and the event.
+pub type Form = fn(&str, &TakenEvent, &mut Vec<u8>);
 
 /// The streams of a subscription, those that ended lately included.
 #[derive(Debug, Default)]
@@ -51,6 +47,8 @@ struct Sent {
     sent: u64,
     /// What is not known to be settled, in the order in which it was sent.
     unsettled: VecDeque<(u64, Token)>,
+    /// The leases of those, each with the number of its last event.
+    leases: VecDeque<(u64, u64)>,
     /// By the tag of a lane: everything below was settled or sent.
     marks: BTreeMap<u64, Offset>,
     /// When it ended, as far as it has.
@@ -86,14 +84,23 @@ impl Cursor {
     }
 }
 
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:x}.{}", self.stream, self.number)?;
-        for (tag, offset) in &self.marks {
-            write!(f, ".{tag:x}-{offset}")?;
-        }
-        Ok(())
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_cursor(self.stream, self.number, &self.marks, f)
     }
+}
+
+fn write_cursor(
+    stream: u64,
+    number: u64,
+    marks: &BTreeMap<u64, Offset>,
+    out: &mut impl fmt::Write,
+) -> fmt::Result {
+    write!(out, "{stream:x}.{number}")?;
+    for (tag, offset) in marks {
+        write!(out, ".{tag:x}-{offset}")?;
+    }
+    Ok(())
 }
 
 impl Streams {
@@ -128,20 +135,22 @@ fn lock(sent: &Mutex<Sent>) -> MutexGuard<'_, Sent> {
     sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sends events, forever, until the receiver is dropped or the subscription cannot go on. At most
-/// `window` events are sent and not settled. A receiver that is slow is waited for.
+/// Sends events, written in this form one after the other, as many at once as there are; forever,
+/// until the receiver is dropped or the subscription cannot go on. At most `window` events are sent
+/// and not settled. A receiver that is slow is waited for.
 pub async fn stream(
     subscription: Arc<Subscription>,
     window: usize,
     lease: Duration,
-    sender: mpsc::Sender<Result<Streamed, Problem>>,
+    form: Form,
+    sender: mpsc::Sender<Result<Bytes, Problem>>,
 ) {
     let (stream, sent) = subscription.streams.open();
     let (taken_up, done) = {
         let sent = lock(&sent);
         (sent.taken_up.clone(), sent.done.clone())
     };
-    let run = run(&subscription, stream, &sent, window, lease, &sender);
+    let run = run(&subscription, stream, &sent, window, lease, form, &sender);
     let outcome = tokio::select! {
         outcome = run => outcome,
         () = taken_up.cancelled() => Ok(()),
@@ -160,13 +169,18 @@ async fn run(
     sent: &Arc<Mutex<Sent>>,
     window: usize,
     lease: Duration,
-    sender: &mpsc::Sender<Result<Streamed, Problem>>,
+    form: Form,
+    sender: &mpsc::Sender<Result<Bytes, Problem>>,
 ) -> Result<(), Problem> {
     loop {
         let changed = subscription.changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        let unsettled = subscription.forget_settled(sent);
+        let mut unsettled = lock(sent).unsettled.len();
+        if unsettled >= window {
+            // Cursors tell what is settled; of tokens it must be found out.
+            unsettled = subscription.forget_settled(sent);
+        }
         if unsettled >= window {
             tokio::select! {
                 () = changed => {}
@@ -182,28 +196,26 @@ async fn run(
             () = sender.closed() => return Ok(()),
         }
         let (limit, making) = (EVENTS.min(window - unsettled), sent.clone());
-        let events = subscription
+        let (last, events) = subscription
             .take_with(limit, BYTES, lease, move |taken| {
-                written(&taken, stream, &making)
+                written(&taken, stream, &making, form)
             })
             .await?;
-        for (number, event) in events {
-            if sender.send(Ok(event)).await.is_err() {
-                return Ok(());
-            }
-            lock(sent).sent = number;
+        if events.is_empty() {
+            continue;
         }
+        if sender.send(Ok(events)).await.is_err() {
+            return Ok(());
+        }
+        lock(sent).sent = last;
     }
 }
 
-/// The events as they are sent. Each cursor covers all that was sent up to it.
-fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>) -> Vec<(u64, Streamed)> {
+/// The events as they are sent, with the number of the last. Each cursor covers all that was sent up
+/// to it.
+fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>, form: Form) -> (u64, Bytes) {
     let mut sent = lock(sent);
-    let mut leases: HashSet<u64> = HashSet::from([taken.lease]);
-    leases.extend(sent.unsettled.iter().filter_map(|(_, token)| match token {
-        Token::Event { claim, .. } => Some(claim.lease),
-        Token::Lease(_) => None,
-    }));
+    let leases = sent.leases(taken);
     let mut lowest: HashMap<u64, Offset> = HashMap::new();
     let mut marks = vec![(0, 0); taken.events.len()];
     // From the last to the first: what comes after an event is not covered by its cursor.
@@ -216,7 +228,8 @@ fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>) -> Vec<(u64, Streamed
             *low = (*low).min(event.offset);
         }
     }
-    let mut streamed = Vec::with_capacity(taken.events.len());
+    let mut out = Vec::with_capacity(taken.bytes);
+    let mut cursor = String::new();
     for (event, (tag, mark)) in taken.events.iter().zip(marks) {
         sent.number += 1;
         let number = sent.number;
@@ -224,28 +237,26 @@ fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>) -> Vec<(u64, Streamed
         if sent.marks.len() < MOST_MARKS || sent.marks.contains_key(&tag) {
             sent.marks.insert(tag, mark);
         }
-        let cursor = Cursor {
-            stream,
-            number,
-            marks: sent.marks.clone(),
-        };
-        let cursor = cursor.to_string();
-        let mut json = Vec::new();
-        event.write_json(&cursor, &mut json);
-        // Outside of strings, where they must be escaped, these are but white space.
-        for byte in &mut json {
-            if matches!(byte, b'\n' | b'\r') {
-                *byte = b' ';
-            }
-        }
-        let event = Streamed {
-            cursor,
-            r#type: event.event().r#type.to_owned(),
-            json: String::from_utf8(json).unwrap_or_default(),
-        };
-        streamed.push((number, event));
+        cursor.clear();
+        // Writing into a String cannot fail.
+        let _ = write_cursor(stream, number, &sent.marks, &mut cursor);
+        form(&cursor, event, &mut out);
     }
-    streamed
+    (sent.number, out.into())
+}
+
+impl Sent {
+    /// All leases under which events may be out on this stream, with that of what is sent now.
+    fn leases(&mut self, taken: &Taken) -> HashSet<u64> {
+        let first = self.unsettled.front().map(|(number, _)| *number);
+        let over = |&(_, last): &(u64, u64)| first.is_none_or(|first| last < first);
+        while self.leases.front().is_some_and(over) {
+            self.leases.pop_front();
+        }
+        let last = self.number + taken.events.len() as u64;
+        self.leases.push_back((taken.lease, last));
+        self.leases.iter().map(|(lease, _)| *lease).collect()
+    }
 }
 
 impl Subscription {
@@ -289,23 +300,20 @@ impl Subscription {
                     taken_up.cancel();
                     done.cancelled().await;
                 }
-                let (covered, beyond) = {
+                let covered: Vec<Token> = {
                     let mut sent = lock(&sent);
                     let covered = sent
                         .unsettled
                         .partition_point(|(number, _)| *number <= parsed.number);
-                    let beyond = sent.unsettled.split_off(covered);
-                    let covered = std::mem::take(&mut sent.unsettled);
-                    if !taken_up {
-                        sent.unsettled.clone_from(&beyond);
-                    }
-                    (covered, beyond)
+                    let covered = sent.unsettled.drain(..covered);
+                    covered.map(|(_, token)| token).collect()
                 };
                 if taken_up {
                     self.streams.known().remove(&parsed.stream);
+                    let beyond = std::mem::take(&mut lock(&sent).unsettled);
                     self.end_leases(&beyond);
                 }
-                covered.into_iter().map(|(_, token)| token).collect()
+                covered
             }
             None => {
                 let (this, marks) = (self.clone(), parsed.marks);

@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::dial::Targets;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
 /// The next address of a name is tried when the one before has not answered for so long (RFC 8305
@@ -106,8 +106,11 @@ fn nothing() -> ConnectFailed {
     }
 }
 
+/// What is sent on.
+pub type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
+
 /// Dials, and speaks TLS where the URL is `https`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Connector {
     inner: HttpsConnector<Dialer>,
     timeout: Duration,
@@ -123,24 +126,14 @@ impl Connector {
             .wrap_connector(Dialer { targets });
         Self { inner, timeout }
     }
-}
 
-impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
-    type Error = BoxError;
-    type Future = Connecting<Self::Response>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, url: Uri) -> Self::Future {
-        let (connecting, timeout) = (self.inner.call(url), self.timeout);
-        Box::pin(async move {
-            match tokio::time::timeout(timeout, connecting).await {
-                Ok(connected) => connected,
-                Err(_) => Err(ConnectTimeout(timeout).into()),
-            }
-        })
+    /// # Errors
+    /// [`crate::dial::Refused`], [`ConnectFailed`], [`ConnectTimeout`], and what TLS says.
+    pub async fn connect(&self, url: &Uri) -> Result<Io, BoxError> {
+        let connecting = self.inner.clone().call(url.clone());
+        match tokio::time::timeout(self.timeout, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(ConnectTimeout(self.timeout).into()),
+        }
     }
 }

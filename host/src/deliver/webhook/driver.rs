@@ -1,41 +1,38 @@
 //! The task of one webhook: takes what is due, has so many requests under way as the document
 //! allows, and settles what came of them, all that gathered while the settlement before was on its
 //! way. It asks the breaker before each request; while that is open nothing is taken, so no attempt
-//! is used up.
+//! is used up. What it shares with those that send is in [`super::desk`].
 
 use std::{
-    collections::VecDeque,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use futures_util::{
-    FutureExt, StreamExt,
+    FutureExt,
     future::{BoxFuture, OptionFuture},
-    stream::FuturesUnordered,
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::Instant,
+    task::JoinSet,
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Webhook,
-    breaker::{Breaker, Permit, Policy},
-    client::Exchange,
+    breaker::{Breaker, BreakerState, Permit, Policy},
+    client::{Exchange, IDLE},
+    desk::{Desk, SETTLED_AT, State},
     handshake,
-    outcome::{Concern, Judged, Verdict, judge},
     pace::Pace,
-    record::{BODY_KEPT, Kept, PushAttempt, PushHandshake, start_of},
-    request::Due,
-    signature::Place,
+    record::PushHandshake,
 };
 use crate::{
     clock,
-    dead_letter::Attempt,
-    deliver::subscription::{Outcome, Settled, Subscription, Taken, TakenEvent, Token},
-    metrics::Metrics,
+    deliver::subscription::{Outcome, Settled, Subscription, Taken, Token},
+    metrics::PushMeter,
     problem::Problem,
 };
 
@@ -51,8 +48,6 @@ const TAKEN_BYTES: usize = 4 * 1024 * 1024;
 const STOPPING: Duration = Duration::from_secs(10);
 /// A settlement that failed is tried again after so long.
 const SETTLE_AGAIN: Duration = Duration::from_secs(1);
-/// So many outcomes are settled at once, whatever else goes on.
-const SETTLED_AT: usize = 512;
 /// Fewer wait so long for more, as long as there is something else to send.
 const SETTLE_EVERY: Duration = Duration::from_millis(4);
 /// Where nothing is to be waited for.
@@ -71,32 +66,31 @@ pub struct Gone {
 pub(super) struct Driver {
     pub subscription: Arc<Subscription>,
     pub webhook: Arc<Webhook>,
-    pub metrics: Arc<Metrics>,
+    pub meter: PushMeter,
     pub gone: mpsc::Sender<Gone>,
     pub stop: CancellationToken,
 }
 
-type Flight = BoxFuture<'static, (Vec<TakenEvent>, u64, Exchange)>;
 type Settling = BoxFuture<'static, (Vec<(Token, Outcome)>, Result<Vec<Settled>, Problem>)>;
 
 /// What is going on.
 struct Work {
-    driver: Driver,
-    breaker: Breaker,
-    pace: Option<Pace>,
+    desk: Arc<Desk>,
+    gone: mpsc::Sender<Gone>,
+    stop: CancellationToken,
+    /// Those that have a request under way.
+    senders: JoinSet<()>,
     /// The endpoint is still to be asked.
     ask: bool,
     asking: Option<BoxFuture<'static, Exchange>>,
     taking: Option<BoxFuture<'static, Taken>>,
-    queue: VecDeque<TakenEvent>,
-    /// Parts of a batch that the endpoint refused as a whole.
-    parts: VecDeque<Vec<TakenEvent>>,
-    flights: FuturesUnordered<Flight>,
-    outcomes: Vec<(Token, Outcome)>,
     settling: Option<Settling>,
     /// When the last settlement began.
     settled_at: Instant,
     disabling: Option<oneshot::Receiver<()>>,
+    /// When connections that nobody used are closed.
+    tidy_at: Option<Instant>,
+    shown: Option<(BreakerState, Option<u64>)>,
 }
 
 impl Driver {
@@ -110,20 +104,21 @@ impl Driver {
         let ask = self.webhook.document.handshake;
         let handshake = ask.then_some(PushHandshake::Pending { reason: None });
         self.webhook.records.set_handshake(handshake);
+        let breaker = Breaker::new(policy);
+        let desk = Desk::new(self.subscription, self.webhook, self.meter, breaker);
         let work = Work {
-            breaker: Breaker::new(policy),
-            pace: None,
+            desk: Arc::new(desk),
+            gone: self.gone,
+            stop: self.stop,
+            senders: JoinSet::new(),
             ask,
             asking: None,
             taking: None,
-            queue: VecDeque::new(),
-            parts: VecDeque::new(),
-            flights: FuturesUnordered::new(),
-            outcomes: Vec::new(),
             settling: None,
             settled_at: Instant::now(),
             disabling: None,
-            driver: self,
+            tidy_at: None,
+            shown: None,
         };
         work.run().await;
     }
@@ -131,107 +126,150 @@ impl Driver {
 
 impl Work {
     async fn run(mut self) {
-        let stop = self.driver.stop.clone();
+        let (stop, desk) = (self.stop.clone(), self.desk.clone());
+        let mut stopped = pin!(stop.cancelled());
+        // One alarm for all that is to be done later; it may go off too early, never too late.
+        let mut alarm = pin!(sleep_until(Instant::now()));
+        let mut rang = true;
         loop {
-            let wake = self.advance();
-            self.show();
+            let wake = self.advance(rang);
+            if rang || wake < alarm.deadline() {
+                alarm.as_mut().reset(wake);
+            }
+            rang = false;
             tokio::select! {
                 // What is rare goes first, and is not kept waiting by what is frequent.
                 biased;
-                () = stop.cancelled() => break,
+                () = &mut stopped => break,
                 Some((outcomes, settled)) = OptionFuture::from(self.settling.as_mut()) => {
                     self.settling = None;
                     self.settled(outcomes, settled);
                 }
                 Some(taken) = OptionFuture::from(self.taking.as_mut()) => {
                     self.taking = None;
-                    self.queue.extend(taken.events);
+                    let mut state = desk.lock();
+                    state.queue.extend(taken.events);
+                    state.called = false;
                 }
                 Some(exchange) = OptionFuture::from(self.asking.as_mut()) => {
                     self.asking = None;
                     self.asked(&exchange);
                 }
-                Some(_) = OptionFuture::from(self.disabling.as_mut()) => self.disabling = None,
-                Some((events, at, exchange)) = self.flights.next(), if !self.flights.is_empty() => {
-                    self.landed(events, at, exchange);
-                    // What else has come back meanwhile is settled with it.
-                    while let Some(Some((events, at, exchange))) = self.flights.next().now_or_never() {
-                        self.landed(events, at, exchange);
+                Some(_) = OptionFuture::from(self.disabling.as_mut()) => {
+                    self.disabling = None;
+                    let mut state = desk.lock();
+                    state.hold = false;
+                    // What others were told meanwhile is no news.
+                    state.gone = None;
+                }
+                Some(ended) = self.senders.join_next(), if !self.senders.is_empty() => {
+                    self.ended(ended);
+                    // What else has ended meanwhile is looked at with it.
+                    while let Some(ended) = self.senders.try_join_next() {
+                        self.ended(ended);
                     }
                 }
-                () = tokio::time::sleep_until(wake) => {}
+                () = desk.call.notified() => {}
+                () = &mut alarm => rang = true,
             }
         }
         self.end().await;
     }
 
-    /// Starts whatever may be started. Answers when to look again if nothing happens before.
-    fn advance(&mut self) -> Instant {
-        let mut wake = self.settle().unwrap_or_else(|| Instant::now() + LONG);
+    /// Starts whatever may be started. Answers when to look again if nothing happens before; `rang`
+    /// when such a time has come.
+    fn advance(&mut self, rang: bool) -> Instant {
+        let now = Instant::now();
+        let desk = self.desk.clone();
+        let webhook = &desk.webhook;
+        if rang || self.tidy_at.is_some_and(|at| at <= now) {
+            self.tidy_at = webhook.client.tidy(now);
+        }
+        let later = self.tidy_at.unwrap_or(now + LONG);
+        let mut state = desk.lock();
+        let mut wake = self
+            .settle(&mut state, now)
+            .map_or(later, |at| at.min(later));
+        if self.disabling.is_none()
+            && let Some(reason) = state.gone.take()
+        {
+            self.disable(&mut state, reason);
+        }
         if self.disabling.is_some() {
-            self.give_back();
+            self.give_back(&mut state);
+            self.show(&state);
             return wake;
         }
-        let webhook = self.driver.webhook.clone();
-        let mut permit = self.permit();
+        let mut permit = self.permit(&mut state);
+        self.show(&state);
         if let Permit::NotBefore(until) = permit {
             // Events wait in the subscription, where they can be seen, and moved.
-            self.give_back();
+            self.give_back(&mut state);
             return wake.min(at(until));
         }
         if self.ask {
             if self.asking.is_none() && permit != Permit::Probing {
-                self.breaker.sent();
-                let (client, request) = (webhook.client.clone(), webhook.template.ask());
-                self.asking = Some(async move { client.exchange(request).await }.boxed());
+                state.breaker.sent();
+                let webhook = webhook.clone();
+                let asking =
+                    async move { webhook.client.exchange(|| webhook.template.ask()).await };
+                self.asking = Some(asking.boxed());
             }
             return wake;
         }
-        while self.flights.len() < webhook.document.concurrency as usize
+        while self.senders.len() < webhook.document.concurrency as usize
             && matches!(permit, Permit::Free | Permit::Probe)
         {
-            if let Some(pace) = &mut self.pace {
-                let now = clock::now();
-                let next = pace.next(now);
-                if next > now {
+            let wall = clock::now();
+            if let Some(pace) = &mut state.pace {
+                let next = pace.next(wall);
+                if next > wall {
                     wake = wake.min(at(next));
                     break;
                 }
             }
-            let Some(events) = self.next_events() else {
+            let Some(events) = state.next_events(webhook.batch) else {
                 break;
             };
-            self.send(events);
-            permit = self.permit();
+            state.breaker.sent();
+            if let Some(pace) = &mut state.pace {
+                pace.sent(wall);
+            }
+            webhook.records.in_flight.fetch_add(1, Ordering::Relaxed);
+            self.senders.spawn(desk.clone().send(events));
+            // It leaves its connection open, most likely.
+            self.tidy_at.get_or_insert(now + IDLE);
+            permit = self.permit(&mut state);
         }
-        let most = self.most(permit);
-        let unsettled = self.outcomes.len() + self.queue.len();
+        let most = self.most(&state, permit);
+        let unsettled = state.outcomes.len() + state.queue.len();
         if self.taking.is_none()
-            && self.parts.is_empty()
-            && self.queue.len() * 2 <= most
+            && state.parts.is_empty()
+            && state.queue.len() * 2 <= most
             && unsettled < 8 * most
             && matches!(permit, Permit::Free | Permit::Probe)
         {
-            let lease = self.lease(most);
-            self.taking = Some(take(self.driver.subscription.clone(), most, lease).boxed());
+            let lease = self.lease(&state, most);
+            self.taking = Some(take(desk.subscription.clone(), most, lease).boxed());
         }
+        state.low = most / 2;
+        state.called = self.taking.is_some();
         wake
     }
 
-    fn permit(&mut self) -> Permit {
-        let permit = self.breaker.permit(clock::now());
-        match permit {
+    fn permit(&self, state: &mut State) -> Permit {
+        match state.breaker.permit(clock::now()) {
             // What was sent before it opened is still to come back.
-            Permit::Probe if !self.flights.is_empty() => Permit::Probing,
+            Permit::Probe if !self.senders.is_empty() => Permit::Probing,
             other => other,
         }
     }
 
     /// How many events to take.
-    fn most(&self, permit: Permit) -> usize {
-        let document = &self.driver.webhook.document;
-        let (concurrency, batch) = (document.concurrency as usize, self.driver.webhook.batch);
-        match (permit, &self.pace) {
+    fn most(&self, state: &State, permit: Permit) -> usize {
+        let webhook = &self.desk.webhook;
+        let (concurrency, batch) = (webhook.document.concurrency as usize, webhook.batch);
+        match (permit, &state.pace) {
             (Permit::Probe, _) => batch,
             (_, Some(_)) => concurrency * batch,
             _ => (4 * concurrency * batch).clamp(TAKEN, 4096.max(concurrency * batch)),
@@ -239,185 +277,79 @@ impl Work {
     }
 
     /// For so long that all of them can be sent one after the other.
-    fn lease(&self, most: usize) -> Duration {
-        let document = &self.driver.webhook.document;
+    fn lease(&self, state: &State, most: usize) -> Duration {
+        let document = &self.desk.webhook.document;
         let rounds = most.div_ceil(document.concurrency as usize) + 2;
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
-        let paced = match self.pace {
+        let paced = match state.pace {
             Some(pace) => pace.time_of(most),
             None => Duration::ZERO,
         };
         Duration::from_millis(document.timeouts.total_ms) * rounds + paced + LONG
     }
 
-    fn next_events(&mut self) -> Option<Vec<TakenEvent>> {
-        if let Some(part) = self.parts.pop_front() {
-            return Some(part);
-        }
-        let count = self.driver.webhook.batch.min(self.queue.len());
-        (count > 0).then(|| self.queue.drain(..count).collect())
-    }
-
-    fn send(&mut self, events: Vec<TakenEvent>) {
-        let now = clock::now();
-        let webhook = &self.driver.webhook;
-        let due: Vec<Due<'_>> = events
-            .iter()
-            .map(|taken| Due {
-                event: taken.event(),
-                place: Some(Place {
-                    partition: taken.partition(),
-                    offset: taken.offset,
-                }),
-                delivery: taken.delivery,
-            })
-            .collect();
-        let request = webhook.template.deliver(&due, now);
-        drop(due);
-        self.breaker.sent();
-        if let Some(pace) = &mut self.pace {
-            pace.sent(now);
-        }
-        let client = webhook.client.clone();
-        webhook.records.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.flights.push(
-            async move {
-                let exchange = client.exchange(request).await;
-                (events, now, exchange)
-            }
-            .boxed(),
-        );
-    }
-
-    /// A request came to its end, one way or the other.
-    fn landed(&mut self, events: Vec<TakenEvent>, sent: u64, exchange: Exchange) {
-        let now = clock::now();
-        let judged = judge(&exchange, now);
-        self.record(&events, sent, &exchange, &judged);
-        match judged.verdict {
-            Verdict::Delivered => {
-                self.breaker.succeeded();
-                let acknowledged = events.iter().map(|event| (event.token, Outcome::Ack));
-                self.outcomes.extend(acknowledged);
-            }
-            Verdict::Gone => {
-                self.breaker.withdrawn();
-                self.driver.subscription.return_unsent(&events);
-                if self.disabling.is_none() {
-                    self.disable(judged.reason);
-                }
-            }
-            Verdict::Again { after, of } => {
-                match of {
-                    Concern::Events => self.breaker.succeeded(),
-                    Concern::Endpoint => {
-                        let asked = after
-                            .filter(|_| matches!(judged.status, Some(429 | 503)))
-                            .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-                        self.breaker.failed(now, fastrand::f64(), asked);
-                    }
-                }
-                if of == Concern::Events && events.len() > 1 {
-                    // One of them may be what it does not like.
-                    let mut first = events;
-                    let second = first.split_off(first.len() / 2);
-                    self.parts.extend([first, second]);
-                    return;
-                }
-                let note = Attempt {
-                    at: clock::to_text(sent),
-                    status: judged.status,
-                    reason: judged.reason,
-                    took_ms: milliseconds(exchange.took),
-                };
-                let after = after.filter(|after| !after.is_zero());
-                let retried = events.iter().map(|event| {
-                    let note = note.clone();
-                    (event.token, Outcome::Retry { after, note })
-                });
-                self.outcomes.extend(retried);
-            }
+    fn ended(&self, ended: Result<(), tokio::task::JoinError>) {
+        if let Err(error) = ended {
+            let webhook = &self.desk.webhook;
+            webhook.records.in_flight.fetch_sub(1, Ordering::Relaxed);
+            tracing::error!(subscription = %webhook.name, %error, "a request ended badly");
         }
     }
 
-    fn record(&self, events: &[TakenEvent], sent: u64, exchange: &Exchange, judged: &Judged) {
-        let webhook = &self.driver.webhook;
-        webhook.records.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.driver
-            .metrics
-            .push_attempt(&webhook.name, judged.outcome, exchange.took);
-        let Some(first) = events.first() else {
-            return;
-        };
-        let body = exchange.ended.as_ref().map(|answer| &answer.body[..]);
-        webhook.records.keep(Kept {
-            at: sent,
-            attempt: PushAttempt {
-                at: String::new(),
-                event: format!("{}/{}", first.partition(), first.offset),
-                events: events.len(),
-                delivery: first.delivery,
-                outcome: judged.outcome,
-                status: judged.status,
-                reason: judged.reason.clone(),
-                took_ms: milliseconds(exchange.took),
-                body: start_of(body.unwrap_or_default(), BODY_KEPT),
-            },
-        });
-    }
-
-    fn disable(&mut self, reason: String) {
+    fn disable(&mut self, state: &mut State, reason: String) {
         let (done, disabled) = oneshot::channel();
         let gone = Gone {
-            subscription: self.driver.webhook.name.clone(),
+            subscription: self.desk.webhook.name.clone(),
             reason,
             done,
         };
-        match self.driver.gone.try_send(gone) {
+        match self.gone.try_send(gone) {
             Ok(()) => self.disabling = Some(disabled),
             // Many at once: the next attempt is told the same.
-            Err(_) => self.breaker.failed(clock::now(), 1.0, Some(1000)),
+            Err(_) => {
+                state.hold = false;
+                state.breaker.failed(clock::now(), 1.0, Some(1000));
+            }
         }
     }
 
     fn asked(&mut self, exchange: &Exchange) {
-        let records = &self.driver.webhook.records;
-        let origin = &self.driver.webhook.document.origin;
+        let webhook = &self.desk.webhook;
+        let (records, origin) = (&webhook.records, &webhook.document.origin);
         let judged = match &exchange.ended {
             Ok(answer) => handshake::judge(answer.status, &answer.headers, origin),
             Err(failure) => Err(failure.reason.clone()),
         };
+        let mut state = self.desk.lock();
         match judged {
             Ok(rate) => {
                 self.ask = false;
-                self.breaker.succeeded();
-                self.pace = rate.map(|rate| Pace::new(rate, clock::now()));
+                state.breaker.succeeded();
+                state.pace = rate.map(|rate| Pace::new(rate, clock::now()));
                 records.set_handshake(Some(PushHandshake::Allowed { rate }));
             }
             Err(reason) => {
-                let webhook = &self.driver.webhook;
                 tracing::warn!(subscription = %webhook.name, reason, "the endpoint does not allow events");
                 let reason = Some(reason);
                 records.set_handshake(Some(PushHandshake::Pending { reason }));
-                self.breaker.failed(clock::now(), fastrand::f64(), Some(1));
+                state.breaker.failed(clock::now(), fastrand::f64(), Some(1));
             }
         }
     }
 
     /// Starts to settle what has gathered, or says when to.
-    fn settle(&mut self) -> Option<Instant> {
-        if self.settling.is_some() || self.outcomes.is_empty() {
+    fn settle(&mut self, state: &mut State, now: Instant) -> Option<Instant> {
+        if self.settling.is_some() || state.outcomes.is_empty() {
             return None;
         }
-        let now = Instant::now();
         let due = self.settled_at + SETTLE_EVERY;
-        let busy = !self.flights.is_empty() && !self.queue.is_empty();
-        if busy && now < due && self.outcomes.len() < SETTLED_AT {
+        let busy = !self.senders.is_empty() && !state.queue.is_empty();
+        if busy && now < due && state.outcomes.len() < SETTLED_AT {
             return Some(due);
         }
         self.settled_at = now;
-        let outcomes = std::mem::take(&mut self.outcomes);
-        let subscription = self.driver.subscription.clone();
+        let outcomes = std::mem::take(&mut state.outcomes);
+        let subscription = self.desk.subscription.clone();
         self.settling = Some(
             async move {
                 let settled = subscription.settle(outcomes.clone()).await;
@@ -431,60 +363,74 @@ impl Work {
         None
     }
 
-    fn settled(
-        &mut self,
-        mut outcomes: Vec<(Token, Outcome)>,
-        settled: Result<Vec<Settled>, Problem>,
-    ) {
+    fn settled(&self, mut outcomes: Vec<(Token, Outcome)>, settled: Result<Vec<Settled>, Problem>) {
         if let Err(problem) = settled {
-            tracing::warn!(subscription = %self.driver.webhook.name, %problem, "what was delivered could not be settled; it is tried again");
-            outcomes.append(&mut self.outcomes);
-            self.outcomes = outcomes;
+            tracing::warn!(subscription = %self.desk.webhook.name, %problem, "what was delivered could not be settled; it is tried again");
+            let mut state = self.desk.lock();
+            outcomes.append(&mut state.outcomes);
+            state.outcomes = outcomes;
         }
     }
 
-    /// Gives back what was taken and is not sent; it counts as if it had not been taken.
-    fn give_back(&mut self) {
+    /// Gives back what was taken and is not sent.
+    fn give_back(&mut self, state: &mut State) {
         self.taking = None;
-        let parts = self.parts.drain(..).flatten();
-        let unsent: Vec<TakenEvent> = self.queue.drain(..).chain(parts).collect();
-        if !unsent.is_empty() {
-            self.driver.subscription.return_unsent(&unsent);
-        }
+        state.called = false;
+        self.desk.give_back(state);
     }
 
-    fn show(&self) {
-        let records = &self.driver.webhook.records;
-        records.set_breaker(self.breaker.state(), self.breaker.until());
+    fn show(&mut self, state: &State) {
+        let stands = (state.breaker.state(), state.breaker.until());
+        if self.shown != Some(stands) {
+            self.shown = Some(stands);
+            let records = &self.desk.webhook.records;
+            records.set_breaker(stands.0, stands.1);
+        }
     }
 
     /// Waits for what is under way, a bounded time, and settles it.
     async fn end(mut self) {
-        self.give_back();
-        let total = Duration::from_millis(self.driver.webhook.document.timeouts.total_ms);
-        let deadline = Instant::now() + total.min(STOPPING);
-        while !self.flights.is_empty() {
-            match tokio::time::timeout_at(deadline, self.flights.next()).await {
-                Ok(Some((events, at, exchange))) => self.landed(events, at, exchange),
-                _ => break,
-            }
+        let desk = self.desk.clone();
+        {
+            let mut state = desk.lock();
+            state.hold = true;
+            self.give_back(&mut state);
         }
-        self.driver
-            .webhook
+        let total = Duration::from_millis(desk.webhook.document.timeouts.total_ms);
+        let deadline = Instant::now() + total.min(STOPPING);
+        while let Ok(Some(ended)) =
+            tokio::time::timeout_at(deadline, self.senders.join_next()).await
+        {
+            self.ended(ended);
+        }
+        let left = self.senders.len();
+        desk.webhook
             .records
             .in_flight
-            .fetch_sub(self.flights.len(), Ordering::Relaxed);
-        // Parts of a batch that landed only now.
-        self.give_back();
-        if let Some(settling) = self.settling.take() {
-            let (outcomes, settled) = settling.await;
-            self.settled(outcomes, settled);
-        }
-        if !self.outcomes.is_empty() {
-            let outcomes = std::mem::take(&mut self.outcomes);
-            if let Err(problem) = self.driver.subscription.settle(outcomes).await {
-                tracing::warn!(subscription = %self.driver.webhook.name, %problem, "what was delivered last could not be settled; it will be delivered again");
+            .fetch_sub(left, Ordering::Relaxed);
+        // Nothing that is still under way may be settled, or given back, any more.
+        self.senders.shutdown().await;
+        let outcomes = {
+            let mut state = desk.lock();
+            // Parts of a batch that landed only now.
+            self.give_back(&mut state);
+            if let Some(reason) = state.gone.take() {
+                self.disable(&mut state, reason);
             }
+            std::mem::take(&mut state.outcomes)
+        };
+        let mut all = Vec::new();
+        if let Some(settling) = self.settling.take() {
+            let (before, settled) = settling.await;
+            if settled.is_err() {
+                all = before;
+            }
+        }
+        all.extend(outcomes);
+        if !all.is_empty()
+            && let Err(problem) = desk.subscription.settle(all).await
+        {
+            tracing::warn!(subscription = %desk.webhook.name, %problem, "what was delivered last could not be settled; it will be delivered again");
         }
     }
 }
@@ -513,8 +459,4 @@ async fn take(subscription: Arc<Subscription>, most: usize, lease: Duration) -> 
 /// The instant of a time in milliseconds since the epoch.
 fn at(time: u64) -> Instant {
     Instant::now() + Duration::from_millis(time.saturating_sub(clock::now()).max(1))
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -122,7 +122,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
 
     use super::{
-        super::client::{Failure, FailureKind},
+        super::failure::{Failure, FailureKind},
         *,
     };
 

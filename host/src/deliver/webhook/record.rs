@@ -9,6 +9,8 @@ use std::{
     },
 };
 
+use bytes::Bytes;
+use sandbar_types::{Offset, PartitionId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,7 +20,7 @@ use crate::clock;
 /// So many of the last attempts are shown.
 const MOST_ATTEMPTS: usize = 20;
 /// The start of an answer's body that is kept with an attempt, in bytes.
-pub const BODY_KEPT: usize = 1024;
+const BODY_KEPT: usize = 1024;
 
 /// One request to the endpoint.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -83,12 +85,47 @@ pub struct PushStatus {
     pub attempts: Vec<PushAttempt>,
 }
 
-/// An attempt as it is kept.
+/// An attempt as it is kept: texts are made of it only when somebody looks.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     /// Milliseconds since the epoch.
     pub at: u64,
-    pub attempt: PushAttempt,
+    /// Of the event, the first of a batch.
+    pub partition: PartitionId,
+    pub offset: Offset,
+    pub delivery: u32,
+    /// Of the request.
+    pub events: usize,
+    pub outcome: &'static str,
+    pub status: Option<u16>,
+    pub reason: String,
+    pub took_ms: u64,
+    /// The start of the answer's body, one byte longer than what is shown if there is more.
+    pub body: Bytes,
+}
+
+impl Kept {
+    fn show(&self) -> PushAttempt {
+        PushAttempt {
+            at: clock::to_text(self.at),
+            event: format!("{}/{}", self.partition, self.offset),
+            events: self.events,
+            delivery: self.delivery,
+            outcome: self.outcome,
+            status: self.status,
+            reason: self.reason.clone(),
+            took_ms: self.took_ms,
+            body: start_of(&self.body, BODY_KEPT),
+        }
+    }
+}
+
+/// So much of a body as [`Kept`] has; a large one is not kept alive by its start.
+pub(super) fn start_to_keep(body: &Bytes) -> Bytes {
+    if body.len() <= BODY_KEPT {
+        return body.clone();
+    }
+    Bytes::copy_from_slice(&body[..=BODY_KEPT])
 }
 
 /// What is remembered.
@@ -129,7 +166,7 @@ impl Records {
 
     pub fn keep(&self, kept: Kept) {
         let mut inner = self.lock();
-        if kept.attempt.outcome != "delivered" {
+        if kept.outcome != "delivered" {
             inner.last_failure = Some(kept.clone());
         }
         if inner.attempts.len() == MOST_ATTEMPTS {
@@ -153,10 +190,6 @@ impl Records {
 
     pub fn status(&self) -> PushStatus {
         let inner = self.lock();
-        let shown = |kept: &Kept| PushAttempt {
-            at: clock::to_text(kept.at),
-            ..kept.attempt.clone()
-        };
         PushStatus {
             breaker: PushBreaker {
                 state: inner.breaker,
@@ -164,8 +197,8 @@ impl Records {
             },
             in_flight: self.in_flight.load(Ordering::Relaxed),
             handshake: inner.handshake.clone(),
-            last_failure: inner.last_failure.as_ref().map(shown),
-            attempts: inner.attempts.iter().rev().map(shown).collect(),
+            last_failure: inner.last_failure.as_ref().map(Kept::show),
+            attempts: inner.attempts.iter().rev().map(Kept::show).collect(),
         }
     }
 }

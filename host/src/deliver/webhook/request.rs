@@ -24,6 +24,20 @@ pub const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
+/// CloudEvents HTTP binding §3.1.3.1; parsed once.
+const CE_SPECVERSION: HeaderName = HeaderName::from_static("ce-specversion");
+const CE_ID: HeaderName = HeaderName::from_static("ce-id");
+const CE_SOURCE: HeaderName = HeaderName::from_static("ce-source");
+const CE_TYPE: HeaderName = HeaderName::from_static("ce-type");
+const CE_SUBJECT: HeaderName = HeaderName::from_static("ce-subject");
+const CE_TIME: HeaderName = HeaderName::from_static("ce-time");
+const CE_DATASCHEMA: HeaderName = HeaderName::from_static("ce-dataschema");
+const CE_TOPIC: HeaderName = HeaderName::from_static("ce-sandbartopic");
+const CE_PARTITION: HeaderName = HeaderName::from_static("ce-sandbarpartition");
+const CE_OFFSET: HeaderName = HeaderName::from_static("ce-sandbaroffset");
+const CE_DELIVERY: HeaderName = HeaderName::from_static("ce-sandbardelivery");
+const VERSION: HeaderValue = HeaderValue::from_static("1.0");
+
 /// What is encoded in the values of `ce-*` headers, beside all that is not ASCII (CloudEvents HTTP
 /// binding §3.1.3.2).
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
@@ -33,6 +47,9 @@ const BATCH: HeaderValue = HeaderValue::from_static("application/cloudevents-bat
 const STRUCTURED: HeaderValue =
     HeaderValue::from_static("application/cloudevents+json; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// So many headers a request has, unless its event has many extensions.
+const HEADERS: usize = 20;
 
 /// A request as it goes out.
 pub type Outgoing = Request<Full<Bytes>>;
@@ -63,7 +80,7 @@ impl Template {
     /// # Errors
     /// When the document was not checked.
     pub fn new(subscription: &Name, document: &PushDocument) -> Result<Self, String> {
-        let mut headers = HeaderMap::with_capacity(24);
+        let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, USER);
         for (name, value) in &document.headers {
             let wrong = |_| format!("the header {name} is malformed");
@@ -89,7 +106,11 @@ impl Template {
     /// batches. `now` is milliseconds since the epoch.
     #[must_use]
     pub fn deliver(&self, events: &[Due<'_>], now: u64) -> Outgoing {
-        let mut headers = self.headers.clone();
+        // A clone of the map would have no room and be moved several times.
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + HEADERS);
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
         let body = match events {
             [one] if !self.batched => match self.mode {
                 PushMode::Binary => binary(*one, &mut headers),
@@ -149,7 +170,7 @@ impl Template {
 /// What the hub adds to an event. The delivery is told so that a receiver sees that it is tried again;
 /// the body of an attempt therefore differs from that before, and so does its signature.
 fn extensions(due: Due<'_>) -> Vec<(&'static str, AttributeValue)> {
-    let number = |value: u32| AttributeValue::Integer(i32::try_from(value).unwrap_or(i32::MAX));
+    let number = |value: u32| AttributeValue::Integer(integer(value));
     let mut extensions = Vec::with_capacity(4);
     if let Some(place) = due.place {
         let topic = AttributeValue::String(place.partition.topic.to_string());
@@ -162,20 +183,25 @@ fn extensions(due: Due<'_>) -> Vec<(&'static str, AttributeValue)> {
     extensions
 }
 
+/// CloudEvents integers have 32 bits, of which one is the sign.
+fn integer(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
 fn structured(due: Due<'_>, out: &mut Vec<u8>) {
     cloudevents::encode_structured(due.event, &extensions(due), out);
 }
 
 fn binary(due: Due<'_>, headers: &mut HeaderMap) -> Bytes {
     let event = due.event;
-    headers.insert("ce-specversion", HeaderValue::from_static("1.0"));
+    headers.insert(CE_SPECVERSION, VERSION);
     for (name, value) in [
-        ("ce-id", event.id),
-        ("ce-source", event.source),
-        ("ce-type", event.r#type),
-        ("ce-subject", event.subject),
-        ("ce-time", event.time),
-        ("ce-dataschema", event.dataschema),
+        (CE_ID, event.id),
+        (CE_SOURCE, event.source),
+        (CE_TYPE, event.r#type),
+        (CE_SUBJECT, event.subject),
+        (CE_TIME, event.time),
+        (CE_DATASCHEMA, event.dataschema),
     ] {
         if !value.is_empty() {
             headers.insert(name, encoded(value));
@@ -186,9 +212,13 @@ fn binary(due: Due<'_>, headers: &mut HeaderMap) -> Bytes {
             extension(&name, &value, headers);
         }
     }
-    for (name, value) in extensions(due) {
-        extension(name, &value, headers);
+    // As in `extensions`, and in place of what the event has by the same names.
+    if let Some(place) = due.place {
+        headers.insert(CE_TOPIC, encoded(place.partition.topic.as_str()));
+        headers.insert(CE_PARTITION, integer(place.partition.partition).into());
+        headers.insert(CE_OFFSET, place.offset.into());
     }
+    headers.insert(CE_DELIVERY, integer(due.delivery).into());
     if !event.data.is_empty() {
         let media = match event.datacontenttype {
             // CloudEvents JSON format §3.1: what is not said is JSON.

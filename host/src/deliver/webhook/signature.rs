@@ -94,7 +94,7 @@ pub fn webhook_id<'a>(
     id.push_str("msg_");
     for byte in &digest.as_ref()[..16] {
         for digit in [byte >> 4, byte & 15] {
-            id.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            id.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
         }
     }
     id

@@ -74,7 +74,7 @@ impl Webhook {
         };
         let request = self.template.deliver(&[due], now);
         let shown = show_request(&request).await;
-        let exchange = self.client.exchange(request).await;
+        let exchange = self.client.exchange(|| request.clone()).await;
         let judged = judge(&exchange, now);
         let answer = exchange.ended.ok().map(|answer| ShownAnswer {
             status: answer.status.as_u16(),

@@ -113,8 +113,8 @@ fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
         Ok(lines) => lines,
         Err(reason) => return Ok(Verdict::drop(reason)),
     };
-    let repository = at("/repository/full_name");
-    let channel = format!("#{}", repository.rsplit('/').next().unwrap_or("general"));
+    let repository = at("/repository/full_name").replace(char::is_control, " ");
+    let channel = channel(&repository);
     let mut outputs = Vec::with_capacity(lines.len());
     for (words, author, level, url) in lines {
         let text: String = words
@@ -127,9 +127,12 @@ fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
         let message = Message {
             channel: channel.clone(),
             text,
-            author,
+            author: match author.is_empty() {
+                true => "somebody".to_owned(),
+                false => author,
+            },
             level,
-            url,
+            url: url.filter(|url| is_address(url)),
         };
         outputs.push(
             Output::json(&message)?
@@ -138,6 +141,36 @@ fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
         );
     }
     Ok(Verdict::emit_all(outputs))
+}
+
+/// The channel of a repository: its name, in the letters that the chat takes.
+fn channel(repository: &str) -> String {
+    let taken = |letter: char| match letter {
+        letter if letter.is_ascii_alphanumeric() || "._-".contains(letter) => letter,
+        _ => '-',
+    };
+    let name = repository.rsplit('/').next().unwrap_or_default();
+    let name: String = name.chars().map(taken).collect();
+    match name.is_empty() {
+        true => "#general".to_owned(),
+        false => format!("#{name}"),
+    }
+}
+
+/// Whether the chat takes it for an address: an URL with plain letters only.
+fn is_address(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let Some(rest) = rest else { return false };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_host = |letter: char| letter.is_ascii_alphanumeric() || ".-".contains(letter);
+    let is_plain =
+        |letter: char| letter.is_ascii_alphanumeric() || "/._~-?=&#:@+,;".contains(letter);
+    !host.is_empty()
+        && host.chars().all(is_host)
+        && path.chars().all(is_plain)
+        && path.matches('#').count() < 2
 }
 
 /// Words, author, level, address.
@@ -202,6 +235,36 @@ mod tests {
         assert_eq!(texts[0]["text"], "commit 0123456: Stop the leak");
         assert_eq!(texts[1]["author"], "Bob");
         assert_eq!(texts[1]["channel"], "#boat");
+    }
+
+    #[test]
+    fn what_the_chat_does_not_take_is_left_out() {
+        let run = |name: &str, login: &str, url: &str| -> Value {
+            let payload = json!({
+                "repository": {"full_name": name, "html_url": url}, "sender": {"login": login}
+            });
+            let sample = Sample::new("com.github.star.created").json(&payload);
+            sample.run(transform).outputs()[0].json_value()
+        };
+        let odd = run("", "", "urn:a b");
+        assert_eq!(
+            (&odd["channel"], &odd["author"]),
+            (&json!("#general"), &json!("somebody"))
+        );
+        assert!(odd.get("url").is_none(), "{odd}");
+        assert_eq!(run("octo/a b", "ada", "")["channel"], "#a-b");
+        for url in [
+            "https://",
+            "https://a:b",
+            "https://a/%",
+            "https://a/#b#c",
+            "http://[",
+            "ftp://a",
+        ] {
+            assert!(run("octo/boat", "ada", url).get("url").is_none(), "{url}");
+        }
+        let url = "https://github.com/octo/boat/issues/1#issuecomment-2";
+        assert_eq!(run("octo/boat", "ada", url)["url"], url);
     }
 
     #[test]

@@ -34,10 +34,9 @@ struct Item {
     assignees: Vec<User>,
     milestone: Option<Milestone>,
     updated_at: String,
-    #[serde(default)]
-    draft: bool,
-    #[serde(default)]
-    merged: bool,
+    draft: Option<bool>,
+    /// Null while GitHub has not yet looked.
+    merged: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +93,11 @@ fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
             "the issue in it is only a part of one: it has no state",
         ));
     };
+    if item.number == 0 || !is_full_name(&payload.repository.full_name) {
+        return Ok(Verdict::reject(
+            "a work item is known by owner/name#number, which the event does not tell",
+        ));
+    }
     let what = match payload.action.as_str() {
         "opened" | "reopened" => "opened",
         "closed" => "closed",
@@ -105,11 +109,14 @@ fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
         id: id.clone(),
         kind,
         number: item.number,
-        title: item.title,
+        title: match item.title.is_empty() {
+            true => "(no title)".to_owned(),
+            false => item.title,
+        },
         state,
         url: item.html_url,
         repository: payload.repository.full_name,
-        labels: item.labels.into_iter().map(|label| label.name).collect(),
+        labels: each_once(item.labels.into_iter().map(|label| label.name)),
         assignees: item.assignees.into_iter().map(|user| user.login).collect(),
         author: item.user.login,
         milestone: item.milestone.map(|milestone| milestone.title),
@@ -125,11 +132,31 @@ fn transform(event: &Event<'_>) -> Result<Verdict, Problem> {
 fn state(action: &str, item: &Item) -> Option<&'static str> {
     Some(match (action, item.state.as_deref()?) {
         ("deleted", _) => "removed",
-        (_, "closed") if item.merged => "merged",
+        (_, "closed") if item.merged == Some(true) => "merged",
         (_, "closed") => "closed",
-        _ if item.draft => "draft",
+        _ if item.draft == Some(true) => "draft",
         _ => "open",
     })
+}
+
+/// Whether it is `owner/name`.
+fn is_full_name(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    parts.len() == 2
+        && parts
+            .iter()
+            .all(|part| !part.is_empty() && !part.contains('#'))
+}
+
+/// What comes again is left out.
+fn each_once(all: impl Iterator<Item = String>) -> Vec<String> {
+    let mut once = Vec::new();
+    for one in all {
+        if !once.contains(&one) {
+            once.push(one);
+        }
+    }
+    once
 }
 
 /// `com.github.issues.opened` → `issues`.
@@ -201,6 +228,31 @@ mod tests {
             .json(&payload)
             .run(transform);
         assert!(verdict.rejected().is_some());
+    }
+
+    #[test]
+    fn what_the_tracker_does_not_take_is_mended_or_rejected() {
+        let mut payload = issue();
+        payload["issue"]["title"] = "".into();
+        payload["issue"]["labels"] = json!([{"name": "bug"}, {"name": "bug"}]);
+        payload["issue"]["merged"] = Value::Null;
+        let run = |payload: &Value| {
+            Sample::new("com.github.issues.labeled")
+                .json(payload)
+                .run(transform)
+        };
+        let item: Value = run(&payload).outputs()[0].json_value();
+        assert_eq!(
+            (&item["title"], &item["labels"]),
+            (&json!("(no title)"), &json!(["bug"]))
+        );
+        for name in ["", "boat", "octo/", "octo/boat/x", "octo/#1"] {
+            payload["repository"]["full_name"] = name.into();
+            assert!(run(&payload).rejected().is_some(), "{name:?}");
+        }
+        payload["repository"]["full_name"] = "octo/boat".into();
+        payload["issue"]["number"] = 0.into();
+        assert!(run(&payload).rejected().is_some());
     }
 
     #[test]

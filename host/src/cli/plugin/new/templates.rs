@@ -36,6 +36,7 @@ pub(super) const LANGUAGES: &[Language] = &[
         [
             "Cargo.toml" = "Cargo.toml.in",
             "Cargo.lock" = "Cargo.lock.in",
+            ".cargo/config.toml" = "cargo-config.toml",
             "src/lib.rs" = "src/lib.rs",
             "src/invoice.rs" = "src/invoice.rs",
             "sandbar-plugin.toml" = "sandbar-plugin.toml",

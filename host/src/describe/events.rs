@@ -1,0 +1,135 @@
+//! The OpenAPI document of a hub with the events of its topics: for each topic with a contract, what is
+//! published and read there.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{
+    Defined, DefinedTopic,
+    embed::Dialect,
+    messages::{Payload, attributes, payload},
+};
+use crate::{catalog::BoundContract, contract::plain_name};
+
+/// Adds the events to the document of all calls.
+///
+/// A topic's own path stands beside the one for all topics, and says the same but for the bodies.
+pub fn with_events(document: &mut Value, defined: &Defined) {
+    let mut taken: BTreeSet<String> = (document["components"]["schemas"].as_object())
+        .map(|schemas| schemas.keys().cloned().collect())
+        .unwrap_or_default();
+    let mut contracts = std::collections::BTreeMap::new();
+    for topic in &defined.topics {
+        let Some(bound) = &topic.contract else {
+            continue;
+        };
+        let reference = bound.reference();
+        if !contracts.contains_key(&reference) {
+            let name = format!("contract.{}.v{}", bound.name, bound.version);
+            let key = plain_name(&name, &mut taken);
+            let base = format!("#/components/schemas/{key}");
+            let Some(Payload { mut schema, types }) = payload(bound, &base, Dialect::Latest) else {
+                continue;
+            };
+            explain(&mut schema, bound, defined);
+            document["components"]["schemas"][&key] = schema;
+            contracts.insert(reference.clone(), (key, types));
+        }
+        let Some((key, types)) = contracts.get(&reference) else {
+            continue;
+        };
+        let event_key = plain_name(&format!("event.{}", topic.name), &mut taken);
+        let data = json!({"$ref": format!("#/components/schemas/{key}")});
+        let event = match types {
+            None => event(None, &data),
+            Some(types) => {
+                let each = types.iter();
+                let each =
+                    each.map(|(name, reference)| event(Some(name), &json!({"$ref": reference})));
+                json!({"oneOf": each.collect::<Vec<_>>()})
+            }
+        };
+        document["components"]["schemas"][&event_key] = event;
+        let item = path_item(document, topic, bound, &event_key, &data);
+        document["paths"][topic.address()] = item;
+    }
+}
+
+/// Says what the schema is, unless it does so itself.
+fn explain(schema: &mut Value, bound: &BoundContract, defined: &Defined) {
+    let deprecated =
+        (defined.contracts.get(&bound.name)).is_some_and(|contract| contract.document.deprecated);
+    if deprecated {
+        schema["deprecated"] = true.into();
+    }
+    if schema.get("title").is_none() {
+        schema["title"] = bound.reference().into();
+    }
+    if schema.get("description").is_none() && !bound.definition.description.is_empty() {
+        schema["description"] = bound.definition.description.clone().into();
+    }
+}
+
+/// A structured CloudEvent with such data.
+fn event(event_type: Option<&str>, data: &Value) -> Value {
+    let mut event = attributes("", event_type);
+    event["properties"]["datacontenttype"] =
+        json!({"type": "string", "description": "JSON, as application/json; absent, it is that"});
+    event["properties"]["data"] = data.clone();
+    if let Some(required) = event["required"].as_array_mut() {
+        required.push("data".into());
+    }
+    event
+}
+
+fn path_item(
+    document: &Value,
+    topic: &DefinedTopic,
+    bound: &BoundContract,
+    event_key: &str,
+    data: &Value,
+) -> Value {
+    let event = json!({"$ref": format!("#/components/schemas/{event_key}")});
+    let events = json!({"type": "array", "items": event});
+    let general = &document["paths"]["/v1/topics/{topic}/events"];
+    let mut item = json!({});
+    for method in ["post", "get"] {
+        let mut operation = general[method].clone();
+        if let Some(parameters) = operation["parameters"].as_array_mut() {
+            parameters.retain(|one| one["in"] != "path");
+        }
+        item[method] = operation;
+    }
+    let publish = &mut item["post"];
+    publish["operationId"] = format!("publish_{}", topic.name).into();
+    publish["summary"] = format!(
+        "Publishes to {}: data that fits {}",
+        topic.name,
+        bound.reference()
+    )
+    .into();
+    publish["requestBody"] = json!({
+        "required": true,
+        "description": "One event in structured mode, several as a batch or as NDJSON, or in binary mode the data alone, with the attributes in ce-* headers.",
+        "content": {
+            "application/cloudevents+json": {"schema": event},
+            "application/cloudevents-batch+json": {"schema": events},
+            "application/x-ndjson": {"schema": {"type": "string", "description": "A structured event a line"}},
+            "application/json": {"schema": data},
+        },
+    });
+    let read = &mut item["get"];
+    read["operationId"] = format!("read_{}", topic.name).into();
+    read["summary"] = format!(
+        "Reads {}, or follows it with Accept: text/event-stream",
+        topic.name
+    )
+    .into();
+    // What is stored may be older than the contract, or than its version.
+    read["responses"]["200"]["content"]["application/cloudevents-batch+json"]["schema"] = json!({
+        "type": "array",
+        "items": {"anyOf": [event, {"type": "object", "description": "Stored before the topic was bound to this version"}]},
+    });
+    item
+}
