@@ -23,6 +23,7 @@ mod agreements;
 mod bundled;
 mod channels;
 mod contracts;
+mod data;
 mod documents;
 mod grants;
 mod live;
@@ -40,8 +41,9 @@ mod topics;
 pub use agreements::{ContractDocument, Held};
 pub use channels::{Activation, Because, Channel, Moved, PlannedMove};
 pub use contracts::{BoundContract, Registering, check};
+pub use data::{CONFLUENT_AVRO, CONFLUENT_PROTOBUF, Encoded, TopicData};
 pub use documents::{
-    Dedupe, Durability, Quota, Retention, RetryPolicy, RouteDocument, Start, StepDocument,
+    Decode, Dedupe, Durability, Quota, Retention, RetryPolicy, RouteDocument, Start, StepDocument,
     StepLimits, TopicDocument,
 };
 pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
@@ -79,7 +81,8 @@ pub struct Catalog {
     /// Where the bytes of plugins are kept, by digest.
     plugin_folder: PathBuf,
     tables: Tables,
-    state: RwLock<State>,
+    state: Arc<RwLock<State>>,
+    writers: data::Writers,
     /// Held over every change.
     changing: Mutex<()>,
 }
@@ -148,26 +151,28 @@ impl Catalog {
             shadows: meta::Table::new(store.clone(), meta::tables::SHADOWS),
             subscriptions: meta::Table::new(store.clone(), meta::tables::SUBSCRIPTIONS),
         };
+        let state = Arc::new(RwLock::new(State {
+            services,
+            topics: BTreeMap::new(),
+            contracts: BTreeMap::new(),
+            withdrawn: BTreeMap::new(),
+            schema_ids: schema_ids::SchemaIds::default(),
+            contract_numbers: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            agreements: BTreeMap::new(),
+            plugins: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            shadows: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+        }));
         let catalog = Self {
             log,
             engine,
             plugin_folder,
             tables,
-            state: RwLock::new(State {
-                services,
-                topics: BTreeMap::new(),
-                contracts: BTreeMap::new(),
-                withdrawn: BTreeMap::new(),
-                schema_ids: schema_ids::SchemaIds::default(),
-                contract_numbers: BTreeMap::new(),
-                settings: BTreeMap::new(),
-                agreements: BTreeMap::new(),
-                plugins: BTreeMap::new(),
-                channels: BTreeMap::new(),
-                routes: BTreeMap::new(),
-                shadows: BTreeMap::new(),
-                subscriptions: BTreeMap::new(),
-            }),
+            writers: data::Writers::new(&state),
+            state,
             changing: Mutex::new(()),
         };
         catalog.load_contracts()?;

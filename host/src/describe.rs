@@ -12,9 +12,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use sandbar_types::Name;
 
-use crate::catalog::{
-    BoundContract, Catalog, ContractDocument, RouteDocument, SubscriptionDocument, Topic,
-    TopicDocument,
+use crate::{
+    catalog::{
+        BoundContract, Catalog, ContractDocument, RouteDocument, SubscriptionDocument, Topic,
+        TopicDocument,
+    },
+    contract::Rule,
 };
 
 pub use asyncapi::asyncapi;
@@ -57,6 +60,8 @@ impl DefinedTopic {
 #[derive(Debug, Default)]
 struct DefinedContract {
     document: ContractDocument,
+    /// What new versions keep.
+    rule: Rule,
     versions: BTreeMap<u32, Arc<BoundContract>>,
 }
 
@@ -77,6 +82,7 @@ impl Defined {
         }
         for (name, contract) in &mut contracts {
             if let Ok((document, _)) = catalog.agreement(name.as_str()) {
+                contract.rule = catalog.rule(&document);
                 contract.document = document;
             }
         }

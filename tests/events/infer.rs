@@ -42,12 +42,13 @@ fn events() -> Vec<Value> {
 async fn filled() -> Hub {
     let hub = Hub::start().await;
     hub.topic("t", json!({"partitions": 3})).await;
-    hub.publish("t", Publish::batch(&events()))
+    let _ = hub
+        .publish("t", Publish::batch(&events()))
         .await
         .expect(200);
     let text =
         Publish::binary("text/plain", "text", "no JSON").header("ce-type", "com.example.text");
-    hub.publish("t", text).await.expect(200);
+    let _ = hub.publish("t", text).await.expect(200);
     hub
 }
 
@@ -108,11 +109,13 @@ async fn a_draft_takes_all_events_and_can_be_registered_and_bound() {
     assert_eq!((&gift["seen"], &gift["of"]), (&json!(1), &json!(60)));
 
     let definition = json!({"schema": draft["schema"], "types": draft["types"]});
-    hub.post("/v1/contracts/drafted/versions", definition)
+    let _ = hub
+        .post("/v1/contracts/drafted/versions", definition)
         .await
         .expect(201);
     hub.topic("bound", json!({"contract": "drafted"})).await;
-    hub.publish("bound", Publish::batch(&events()))
+    let _ = hub
+        .publish("bound", Publish::batch(&events()))
         .await
         .expect(200);
     let bad = typed("com.example.note", "bad", json!({"text": 7}));
@@ -225,7 +228,8 @@ async fn the_command_line_writes_what_contract_push_takes() {
     let pushed = hub.sandbar(&["contract", "push", "drafted", &out, "--types", &types]);
     assert_eq!(pushed.code, 0, "{}", pushed.stderr);
     hub.topic("bound", json!({"contract": "drafted"})).await;
-    hub.publish("bound", Publish::batch(&events()))
+    let _ = hub
+        .publish("bound", Publish::batch(&events()))
         .await
         .expect(200);
 

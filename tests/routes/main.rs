@@ -4,6 +4,7 @@
 mod bundled;
 mod capabilities;
 mod channels;
+mod decoded;
 mod documents;
 mod flow;
 mod gate;

@@ -63,17 +63,19 @@ async fn filled() -> Hub {
         "types": {"com.example/made": "#/definitions/made", "com.example~gone!": "#/definitions/gone"},
         "description": "What became of things",
     });
-    hub.post("/v1/contracts/thing/versions", typed.clone())
+    let _ = hub
+        .post("/v1/contracts/thing/versions", typed.clone())
         .await
         .expect(201);
     let mut next = typed;
     next["schema"]["definitions"]["gone"]["properties"]["by"] = json!({"type": "string"});
-    hub.post("/v1/contracts/thing/versions", next)
+    let _ = hub
+        .post("/v1/contracts/thing/versions", next)
         .await
         .expect(201);
     let agreement =
         json!({"deprecated": true, "owner": "team things", "compatibility": "backward"});
-    hub.put("/v1/contracts/thing", agreement).await.expect(200);
+    let _ = hub.put("/v1/contracts/thing", agreement).await.expect(200);
 
     for name in ["free", "sink.a", "sink-b"] {
         hub.topic(name, json!({})).await;
@@ -84,7 +86,8 @@ async fn filled() -> Hub {
     hub.topic("trees", json!({"contract": "tree.of-things"}))
         .await;
     hub.topic("shapes", json!({"contract": "shape"})).await;
-    hub.upload("mapper", "1.0.0", guest("guest-mapper"))
+    let _ = hub
+        .upload("mapper", "1.0.0", guest("guest-mapper"))
         .await
         .expect(201);
     hub.route(
@@ -99,11 +102,11 @@ async fn filled() -> Hub {
     .await;
     let pull =
         json!({"topics": ["things", "free"], "filters": [{"exact": {"type": "com.example/made"}}]});
-    hub.put("/v1/subscriptions/puller", pull).await.expect(201);
+    let _ = hub.put("/v1/subscriptions/puller", pull).await.expect(201);
     // Nothing is published there, so nothing is sent.
     let push =
         json!({"topics": ["shapes"], "push": {"url": "https://example.com/hook?token=secret"}});
-    hub.put("/v1/subscriptions/pusher", push).await.expect(201);
+    let _ = hub.put("/v1/subscriptions/pusher", push).await.expect(201);
     hub
 }
 
@@ -403,7 +406,8 @@ async fn the_largest_published_schema_stays_whole_in_both_documents() {
     };
     let definition = json!({"schema": read("github-webhooks.schema.json"), "types": read("github-webhooks.types.json")});
     let types = definition["types"].as_object().unwrap().len();
-    hub.post("/v1/contracts/github/versions", definition)
+    let _ = hub
+        .post("/v1/contracts/github/versions", definition)
         .await
         .expect(201);
     hub.topic("github", json!({"contract": "github"})).await;

@@ -220,6 +220,15 @@ pub enum Start {
     Latest,
 }
 
+/// What plugins see of data that is not JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Decode {
+    /// Avro and Protobuf events come as JSON, by the schema that wrote them; what steps emit is JSON and
+    /// is encoded by the contract of the topic that it goes to.
+    Json,
+}
+
 /// A route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -227,6 +236,9 @@ pub struct RouteDocument {
     /// The source topic; fixed once the route is made.
     #[schema(value_type = String)]
     pub from: Name,
+    /// `json`: steps see Avro and Protobuf events as JSON, and emit JSON. Without it they see the bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decode: Option<Decode>,
     /// Each event passes through these in order. None copies every event to every target.
     #[serde(default)]
     pub steps: Vec<StepDocument>,

@@ -15,6 +15,7 @@ pub struct Resolved {
     /// was begun with the versions that began it.
     pub document: RouteDocument,
     pub steps: Vec<ResolvedStep>,
+    pub source: Arc<Topic>,
     /// In the order of the document's `to`.
     pub targets: Vec<Arc<Topic>>,
 }

@@ -228,7 +228,7 @@ pub(super) fn resolve(
         )
         .help(problem.code.advice())
     };
-    topics::find(state, document.from.as_str())
+    let source = topics::find(state, document.from.as_str())
         .map_err(|problem| in_document("/from".into(), problem))?;
     let mut targets = Vec::with_capacity(document.to.len());
     for (index, target) in document.to.iter().enumerate() {
@@ -253,6 +253,7 @@ pub(super) fn resolve(
         name: name.clone(),
         document: pinned,
         steps,
+        source,
         targets,
     })
 }
@@ -304,6 +305,30 @@ fn check(document: &RouteDocument) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// Refuses to decode what cannot be decoded, or needs no decoding.
+fn check_decode(route: &Resolved) -> Result<(), Problem> {
+    if route.document.decode.is_none() {
+        return Ok(());
+    }
+    let data = route.source.data();
+    if data.is_binary() {
+        return Ok(());
+    }
+    let source = &route.source.name;
+    Err(invalid(
+        "/decode",
+        match data.contract() {
+            None => format!(
+                "topic {source} has no contract, so nobody knows what its data means: bind it to an Avro or Protobuf contract, or leave decode out"
+            ),
+            Some(bound) => format!(
+                "topic {source} has the JSON contract {}, so plugins see JSON already: leave decode out",
+                bound.reference()
+            ),
+        },
+    ))
 }
 
 /// Refuses a route that leads back to its source through others.

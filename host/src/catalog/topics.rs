@@ -33,6 +33,8 @@ pub struct Topic {
     /// Fixed for the life of the topic.
     pub partitions: u32,
     settings: RwLock<Settings>,
+    /// The schemas that events may be by.
+    pub(super) writers: super::data::Writers,
 }
 
 #[derive(Debug, Clone)]

@@ -182,6 +182,7 @@ impl<'a> Writer<'a> {
         let document = contract
             .map(|contract| contract.document.clone())
             .unwrap_or_default();
+        let rule = contract.map(|contract| contract.rule).unwrap_or_default();
         let versions: Vec<u32> = contract.map_or_else(Vec::new, |contract| {
             contract.versions.keys().copied().collect()
         });
@@ -206,7 +207,7 @@ impl<'a> Writer<'a> {
                 _ => String::new(),
             },
             bound.created,
-            document.compatibility.as_str()
+            rule.as_str()
         ));
         let mut tags = vec![json!({"name": "contract"})];
         if document.deprecated {
@@ -220,7 +221,7 @@ impl<'a> Writer<'a> {
             "versions": versions,
             "digest": bound.digest,
             "created": bound.created,
-            "compatibility": document.compatibility,
+            "compatibility": rule,
             "owner": document.owner,
             "deprecated": document.deprecated,
         });

@@ -33,17 +33,20 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Warnings of single events.
 const MOST_WARNINGS: usize = 10;
 
+/// The contract of each target of a route.
+pub type TargetContracts = Vec<Option<Arc<BoundContract>>>;
+
 /// What is asked of one route.
 #[derive(Debug)]
 pub struct Question {
     /// As it would run.
     pub route: Arc<Resolved>,
-    /// The contract of each target, as it would be bound.
-    pub targets: Vec<Option<Arc<BoundContract>>>,
+    /// As they would be bound.
+    pub targets: TargetContracts,
     /// The contract of the source, and what was made from it.
     pub source: Option<(Arc<BoundContract>, Arc<Made>)>,
     /// What runs now, with the contracts of its targets.
-    pub before: Option<(Arc<Resolved>, Vec<Option<Arc<BoundContract>>>)>,
+    pub before: Option<(Arc<Resolved>, TargetContracts)>,
     /// The last events of the source.
     pub real: Vec<Real>,
     /// How many inputs are made of those.

@@ -123,11 +123,12 @@ impl Judge {
                 let outputs = *first..*first + *count;
                 let refused = outputs.clone().find_map(|index| {
                     let target = usize::from(processed.targets[index]);
-                    let bound = self.contracts[target].as_ref()?;
                     let event = processed.outputs.get(index);
-                    let checked =
-                        (bound.contract).check(event.r#type, event.datacontenttype, event.data);
-                    let violations = checked.err()?;
+                    let data = route.targets[target].data_by(self.contracts[target].clone());
+                    let violations = match route.document.decode {
+                        Some(_) => data.encode(event).err()?,
+                        None => data.check(event).err()?,
+                    };
                     Some(Refused {
                         output: index - first,
                         target,

@@ -8,7 +8,7 @@ use crate::{
     catalog::Topic,
     problem::{Code, Place, Problem},
 };
-use sandbar_types::Event;
+use sandbar_types::{Event, EventRef};
 
 /// A refusal lists so many events at most.
 const MOST_LISTED: usize = 100;
@@ -45,14 +45,17 @@ pub(super) struct Good {
 #[must_use]
 pub fn check(topic: &Topic, decoded: Vec<Decoded>) -> Checked {
     let bytes = decoded.iter().map(Decoded::byte_length).sum();
-    let contract = topic.contract();
+    let data = topic.data();
     let limit = topic.max_event_bytes();
     let mut good = Vec::with_capacity(decoded.len());
     let mut rejected = Vec::new();
     for (index, decoded) in decoded.into_iter().enumerate() {
         let size = decoded.byte_length();
         let event = match decoded {
-            Decoded::Event(event) => event,
+            Decoded::Event(mut event) => {
+                data.stamp(&mut event);
+                event
+            }
             Decoded::Invalid { id, errors } => {
                 let errors = errors
                     .into_iter()
@@ -80,11 +83,8 @@ pub fn check(topic: &Topic, decoded: Vec<Decoded>) -> Checked {
             });
             continue;
         }
-        if let Some(bound) = &contract
-            && let Err(violations) =
-                bound
-                    .contract
-                    .check(&event.r#type, &event.datacontenttype, &event.data)
+        if let Some(bound) = data.contract()
+            && let Err(violations) = data.check(payload(&event))
         {
             let errors = violations.violations.iter();
             rejected.push(Rejected {
@@ -111,6 +111,21 @@ pub fn check(topic: &Topic, decoded: Vec<Decoded>) -> Checked {
         good,
         rejected,
         bytes,
+    }
+}
+
+/// An event as far as a contract looks at it.
+fn payload(event: &Event) -> EventRef<'_> {
+    EventRef {
+        id: &event.id,
+        source: &event.source,
+        r#type: &event.r#type,
+        subject: &event.subject,
+        time: &event.time,
+        datacontenttype: &event.datacontenttype,
+        dataschema: &event.dataschema,
+        extensions: "",
+        data: &event.data,
     }
 }
 

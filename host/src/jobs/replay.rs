@@ -255,6 +255,7 @@ fn check(request: &ReplayRequest) -> Result<(), Problem> {
 /// A route without steps, which copies.
 fn copying(from: &Name, into: &Name) -> RouteDocument {
     RouteDocument {
+        decode: None,
         from: from.clone(),
         steps: Vec::new(),
         to: vec![into.clone()],

@@ -1,17 +1,22 @@
-//! Passes a batch through the steps of a route and the contracts of its targets.
+//! Passes a batch through the steps of a route and the contracts of its targets. A route with `decode`
+//! shows its steps JSON, whatever the format of its source, and has what they emit encoded for its
+//! targets. All who run a route come through here: lanes, reruns, shadows, trials and lineage.
 //!
 //! Blocking: it runs on the plugin engine's own threads.
 
 use std::sync::Arc;
 
 use sandbar_plugin::{Fault, FaultKind, LogLine, Runner, Verdict as Judged};
-use sandbar_types::{Batch, BatchBuilder, Name};
+use sandbar_types::{Batch, BatchBuilder, EventRef, Name};
 
 use super::{
     guest_logs::Said,
     step::{Cause, Failure, Processed, Verdict},
 };
-use crate::catalog::Resolved;
+use crate::{
+    catalog::{Encoded, Resolved, TopicData},
+    contract::Violations,
+};
 
 /// The instances of a route's steps, made anew when the route changes.
 pub struct Pipeline {
@@ -67,19 +72,28 @@ impl Pipeline {
         Arc::ptr_eq(&self.route, route)
     }
 
-    /// Runs all steps over `batch`, then checks the outputs against the contracts of their targets.
+    /// Runs all steps over `batch`, then has the outputs as the contracts of their targets want them: they
+    /// are checked, and encoded where the route decodes.
     pub fn run(&mut self, batch: &Batch) -> Processed {
         let mut processed = self.run_unchecked(batch);
-        self.check_contracts(&mut processed);
+        if self.route.document.decode.is_some() {
+            self.encode(&mut processed);
+        } else {
+            self.check_contracts(&mut processed);
+        }
         processed
     }
 
     /// Runs all steps over `batch`, whatever the contracts of the targets say of the outputs.
     pub fn run_unchecked(&mut self, batch: &Batch) -> Processed {
+        let seen = match self.route.document.decode {
+            None => Seen::whole(batch),
+            Some(_) => Seen::decoded(batch, &self.route.source.data()),
+        };
         if self.runners.is_empty() {
-            copy_to_all(batch, self.targets.len())
+            copy_to_all(seen, self.targets.len())
         } else {
-            self.run_steps(batch)
+            self.run_steps(seen)
         }
     }
 
@@ -89,11 +103,12 @@ impl Pipeline {
         std::mem::take(&mut self.said)
     }
 
-    fn run_steps(&mut self, batch: &Batch) -> Processed {
-        let mut fates: Vec<Fate> = vec![Fate::default(); batch.len()];
-        let mut current = batch.clone();
-        // Which source event each event of `current` comes from; ascending.
-        let mut owners: Vec<usize> = (0..batch.len()).collect();
+    fn run_steps(&mut self, seen: Seen) -> Processed {
+        let Seen {
+            mut fates,
+            events: mut current,
+            mut owners,
+        } = seen;
         let mut targets = Vec::new();
         for (step, runner) in self.runners.iter_mut().enumerate() {
             let answer = runner.run(&current, &self.targets);
@@ -135,42 +150,151 @@ impl Pipeline {
     }
 
     fn check_contracts(&self, processed: &mut Processed) {
-        let contracts: Vec<_> = self
-            .route
-            .targets
-            .iter()
-            .map(|target| target.contract())
-            .collect();
-        if contracts.iter().all(Option::is_none) {
+        let data = self.data_of_targets();
+        if data.iter().all(|data| data.contract().is_none()) {
             return;
         }
-        let step = self.route.steps.len().saturating_sub(1);
+        let step = self.last_step();
         for verdict in &mut processed.verdicts {
             let Verdict::Emit { first, count } = *verdict else {
                 continue;
             };
             let refused = (first..first + count).find_map(|output| {
                 let target = usize::from(processed.targets[output]);
-                let bound = contracts[target].as_ref()?;
-                let event = processed.outputs.get(output);
-                let violations = bound
-                    .contract
-                    .check(event.r#type, event.datacontenttype, event.data)
-                    .err()?;
-                Some(format!(
-                    "output {} does not fit contract {} of topic {}: {violations}",
-                    output - first,
-                    bound.reference(),
-                    self.targets[target],
-                ))
+                let checked = data[target].check(processed.outputs.get(output));
+                let violations = checked.err()?;
+                Some(self.misfit(&data[target], target, output - first, &violations))
             });
             if let Some(reason) = refused {
-                *verdict = Verdict::Fail(Failure {
-                    cause: Cause::Contract,
-                    reason,
-                    step,
-                });
+                *verdict = contract_failure(reason, step);
             }
+        }
+    }
+
+    /// Has JSON outputs as the contracts of their targets have them.
+    fn encode(&self, processed: &mut Processed) {
+        let data = self.data_of_targets();
+        let step = self.last_step();
+        let mut encoded: Vec<Option<Encoded>> = Vec::new();
+        encoded.resize_with(processed.outputs.len(), || None);
+        let mut changed = false;
+        for verdict in &mut processed.verdicts {
+            let Verdict::Emit { first, count } = *verdict else {
+                continue;
+            };
+            for output in first..first + count {
+                let target = usize::from(processed.targets[output]);
+                match data[target].encode(processed.outputs.get(output)) {
+                    Ok(as_target) => {
+                        changed |= as_target.is_some();
+                        encoded[output] = as_target;
+                    }
+                    Err(violations) => {
+                        let reason =
+                            self.misfit(&data[target], target, output - first, &violations);
+                        *verdict = contract_failure(reason, step);
+                        break;
+                    }
+                }
+            }
+        }
+        if !changed {
+            return;
+        }
+        let mut outputs =
+            BatchBuilder::with_capacity(processed.outputs.len(), processed.outputs.byte_length());
+        for (event, encoded) in processed.outputs.iter().zip(&encoded) {
+            outputs.push(match encoded {
+                None => event,
+                Some(encoded) => EventRef {
+                    datacontenttype: encoded.datacontenttype,
+                    dataschema: &encoded.dataschema,
+                    data: &encoded.data,
+                    ..event
+                },
+            });
+        }
+        processed.outputs = outputs.finish();
+    }
+
+    fn data_of_targets(&self) -> Vec<TopicData> {
+        let targets = self.route.targets.iter();
+        targets.map(|target| target.data()).collect()
+    }
+
+    fn last_step(&self) -> usize {
+        self.route.steps.len().saturating_sub(1)
+    }
+
+    fn misfit(
+        &self,
+        data: &TopicData,
+        target: usize,
+        output: usize,
+        violations: &Violations,
+    ) -> String {
+        let contract = data.contract().map(|bound| bound.reference());
+        format!(
+            "output {output} does not fit contract {} of topic {}: {violations}",
+            contract.unwrap_or_default(),
+            self.targets[target],
+        )
+    }
+}
+
+fn contract_failure(reason: String, step: usize) -> Verdict {
+    Verdict::Fail(Failure {
+        cause: Cause::Contract,
+        reason,
+        step,
+    })
+}
+
+/// A batch as the steps see it.
+struct Seen {
+    /// What is known of each event of the batch.
+    fates: Vec<Fate>,
+    events: Batch,
+    /// Which event of the batch each of `events` is; ascending.
+    owners: Vec<usize>,
+}
+
+impl Seen {
+    fn whole(batch: &Batch) -> Self {
+        Self {
+            fates: vec![Fate::default(); batch.len()],
+            events: batch.clone(),
+            owners: (0..batch.len()).collect(),
+        }
+    }
+
+    /// With data in JSON; what cannot be decoded has failed already.
+    fn decoded(batch: &Batch, source: &TopicData) -> Self {
+        let mut fates = vec![Fate::default(); batch.len()];
+        let mut owners = Vec::with_capacity(batch.len());
+        let mut events = BatchBuilder::with_capacity(batch.len(), batch.byte_length());
+        for (index, event) in batch.iter().enumerate() {
+            match source.decode(event) {
+                Ok(None) => events.push(event),
+                Ok(Some(json)) => events.push(EventRef {
+                    datacontenttype: "application/json",
+                    // It names what wrote the bytes, and these are others.
+                    dataschema: "",
+                    data: &json,
+                    ..event
+                }),
+                Err(violations) => {
+                    let reason = format!("the event cannot be decoded: {violations}");
+                    fates[index].end(contract_failure(reason, 0));
+                    continue;
+                }
+            }
+            owners.push(index);
+        }
+        Self {
+            fates,
+            events: events.finish(),
+            owners,
         }
     }
 }
@@ -268,26 +392,26 @@ fn failure_of(fault: &Fault, step: usize) -> Failure {
 }
 
 /// A route without steps copies every event into each of its targets.
-fn copy_to_all(batch: &Batch, targets: usize) -> Processed {
-    let emit = |event: usize| Verdict::Emit {
-        first: event * targets,
-        count: targets,
-    };
+fn copy_to_all(seen: Seen, targets: usize) -> Processed {
+    let events = seen.events;
     let outputs = if targets == 1 {
-        batch.clone()
+        events.clone()
     } else {
         let mut builder = BatchBuilder::new();
-        for event in batch.iter() {
+        for event in events.iter() {
             for _ in 0..targets {
                 builder.push(event);
             }
         }
         builder.finish()
     };
+    let owners: Vec<usize> = (seen.owners.into_iter())
+        .flat_map(|owner| std::iter::repeat_n(owner, targets))
+        .collect();
     let numbers = (0..targets).map(|target| u16::try_from(target).unwrap_or(u16::MAX));
     Processed {
-        verdicts: (0..batch.len()).map(emit).collect(),
-        targets: (0..batch.len()).flat_map(|_| numbers.clone()).collect(),
+        verdicts: verdicts_of(seen.fates, &owners),
+        targets: (0..events.len()).flat_map(|_| numbers.clone()).collect(),
         outputs,
     }
 }

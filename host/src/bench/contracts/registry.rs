@@ -8,7 +8,8 @@ use serde_json::json;
 use super::Options;
 use crate::{
     bench::{in_folder, load, report::median, runtime},
-    config::{Api, Config},
+    catalog::Registering,
+    config::{Api, Config, Gate},
     contract::Definition,
     dial::Targets,
     hub::Hub,
@@ -51,7 +52,7 @@ pub fn measure(options: &Options) -> Result<Measured, String> {
             })?);
             by_id.push(look_up(options.versions, |number| {
                 let id = u32::try_from(number + 1).unwrap_or(u32::MAX);
-                hub.catalog.contracts_by_id(id).is_ok()
+                hub.catalog.contract_by_id(id).is_ok()
             })?);
             runtime.block_on(hub.close());
         }
@@ -76,6 +77,7 @@ fn open(folder: &Path) -> Result<(f64, Arc<Hub>), String> {
         worker_threads: 2,
         compiler: None,
         private_targets: Targets::default(),
+        gate: Gate::default(),
         bundled_plugins: true,
     };
     let started = Instant::now();
@@ -88,7 +90,8 @@ fn fill(runtime: &tokio::runtime::Runtime, folder: &Path, versions: usize) -> Re
     for number in 0..versions {
         let name = format!("contract-{}", number / EACH);
         let definition = definition(number);
-        let put = hub.catalog.register_contract(&name, definition, false);
+        let registering = Registering::default();
+        let put = hub.catalog.register(&name, definition, registering);
         put.map_err(|problem| problem.to_string())?;
         if number % 1000 == 999 {
             eprintln!("{} of {versions} versions", number + 1);

@@ -235,13 +235,16 @@ fn only_what_is_used_is_compiled() {
         let catalog = folder.open();
         for name in ["used", "unused"] {
             let definition = json(json!({"type": "object", "title": name}));
-            catalog.register_contract(name, definition, false).unwrap();
+            catalog
+                .register(name, definition, Registering::default())
+                .unwrap();
         }
         let document = crate::catalog::TopicDocument {
             contract: Some("used".to_owned()),
             ..Default::default()
         };
-        catalog.put_topic("t", document).unwrap();
+        let plan = catalog.plan_topic("t", &document).unwrap();
+        catalog.put_topic(&plan, None).unwrap();
     }
     let catalog = folder.open();
     let compiled = |name: &str| catalog.contract(name).unwrap().contract.is_compiled();
@@ -276,6 +279,6 @@ fn a_version_that_cannot_be_compiled_any_more_is_told_where_it_is_used() {
         contract: Some("old".to_owned()),
         ..Default::default()
     };
-    let refused = catalog.put_topic("t", document).unwrap_err();
+    let refused = catalog.plan_topic("t", &document).unwrap_err();
     assert_eq!(refused.code, Code::InvalidSchema);
 }
