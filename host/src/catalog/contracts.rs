@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Catalog, Import, State, Which, schema_ids, split_reference, user_name};
 use crate::{
-    clock,
     contract::{Contract, Definition, InvalidSchema, Lazy, flaw},
     problem::{Code, Place, Problem},
 };

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     catalog::{BoundContract, RouteDocument, SubscriptionDocument},
-    contract::{Contract, Definition, Format, plain_name},
+    contract::{Definition, Format, plain_name},
 };
 
 /// Of the HTTP bindings that are used.
@@ -123,7 +123,7 @@ impl<'a> Writer<'a> {
             }
             None => {
                 // With the types of its references in it, where it has any.
-                let resolved = bound.compiled().ok().and_then(Contract::resolved_text);
+                let resolved = definition.resolved_text();
                 let types = definition.types.as_ref().map(|types| {
                     let all = types.keys();
                     all.map(|name| (name.clone(), base.clone())).collect()

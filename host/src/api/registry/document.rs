@@ -14,7 +14,7 @@ use super::{MEDIA_TYPE, error::RegistryError};
 use crate::{
     api::extract::{Body, parse},
     catalog::{BoundContract, Which},
-    contract::{Contract, ContractReference, Definition, Format},
+    contract::{ContractReference, Definition, Format},
     hub::Hub,
 };
 

@@ -104,7 +104,7 @@ impl Catalog {
     }
 
     /// The latest version with this content, the number of the next one, and the contract's document.
-    fn contract_at(
+    pub(super) fn contract_at(
         &self,
         name: &Name,
         digest: &str,
