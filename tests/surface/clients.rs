@@ -96,3 +96,20 @@ async fn python() {
     );
     check(&shown, "/clients/python", "größe 7");
 }
+
+/// Avro of Confluent's client and of fastavro, turned into Protobuf that Google's library reads.
+#[tokio::test]
+async fn formats() {
+    let hub = Hub::start().await;
+    let python = repository().join(".build/venv/bin/python");
+    let missing = "run `make clients`, or `make test`";
+    let shown = run(python.to_str().unwrap(), "formats_python.py", &hub, missing);
+    let protobuf = "application/protobuf";
+    assert_eq!(
+        shown,
+        json!([
+            ["framed", protobuf, "ä", 9_007_199_254_740_993_i64, "framed"],
+            ["bare", protobuf, "b", -1, ""],
+        ])
+    );
+}

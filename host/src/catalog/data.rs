@@ -21,7 +21,7 @@ use sandbar_types::{Event, EventRef, event::is_json};
 use serde_json::Value;
 
 use super::{BoundContract, State, Topic};
-use crate::contract::{Format, Violation, Violations};
+use crate::contract::{Contract, Format, Violation, Violations};
 
 /// Data behind the frame of Confluent's serializers: a zero byte, the id of the writer's schema in four
 /// bytes (big-endian), in Protobuf the indexes of the message, and the datum.
@@ -231,46 +231,68 @@ impl TopicData {
     /// # Errors
     /// With what does not fit.
     pub fn check(&self, event: EventRef<'_>) -> Result<(), Violations> {
-        let Some(bound) = &self.bound else {
-            return Ok(());
-        };
-        if bound.contract.format() == Format::Json {
-            return bound
-                .contract
-                .check(event.r#type, event.datacontenttype, event.data);
+        match &self.bound {
+            None => Ok(()),
+            Some(bound) => self.check_by(bound.contract.usable()?, Some(bound.id), event),
         }
-        let said = binary(event.datacontenttype);
-        if said.is_none_or(|(format, _)| format != bound.contract.format()) {
-            // Says what the contract is for.
-            return bound
-                .contract
-                .check(event.r#type, event.datacontenttype, event.data);
+    }
+
+    /// Whether an event would fit if the topic had this contract.
+    ///
+    /// # Errors
+    /// With what would not fit.
+    pub fn check_as(&self, contract: &Contract, event: EventRef<'_>) -> Result<(), Violations> {
+        self.check_by(contract, None, event)
+    }
+
+    fn check_by(
+        &self,
+        contract: &Contract,
+        id: Option<u32>,
+        event: EventRef<'_>,
+    ) -> Result<(), Violations> {
+        let itself = || contract.check(event.r#type, event.datacontenttype, event.data);
+        let format = contract.format();
+        let framed = match binary(event.datacontenttype) {
+            Some((said, framed)) if said == format => framed,
+            // It fits, or it is told what the contract is for.
+            _ => return itself(),
+        };
+        let bound = self.binary_contract();
+        let known = bound.is_some_and(|bound| bound.contract.format() == format);
+        if !framed && event.dataschema.is_empty() && !known {
+            // What does not say who wrote it is taken to be by the contract.
+            return itself();
         }
         let written = self.written(event)?;
-        if let Some(reader) = bound.contract.avro() {
-            return self.check_avro((bound.id, reader), &written);
+        if let Some(reader) = contract.avro() {
+            return self.check_avro((id, reader), &written);
         }
-        match bound.contract.protobuf(event.r#type) {
-            Some(reader) => check_protobuf(bound, reader?, event.r#type, &written),
+        match contract.protobuf(event.r#type) {
+            Some(reader) => check_protobuf((id, reader?), event.r#type, &written),
             None => Ok(()),
         }
     }
 
     fn check_avro(
         &self,
-        (id, reader): (u32, &sandbar_avro::Schema),
+        (id, reader): (Option<u32>, &sandbar_avro::Schema),
         written: &Written<'_>,
     ) -> Result<(), Violations> {
         let of = |flaw: sandbar_avro::Flaw| flawed(&flaw.path, &flaw.reason);
-        if written.by.id == id {
+        if Some(written.by.id) == id {
             return reader.check(written.datum).map_err(of);
         }
-        let Some(writer) = written.by.contract.avro() else {
+        let Some(writer) = written.by.contract.usable()?.avro() else {
             return Err(other_format(&written.by));
         };
-        let resolution = self
-            .writers
-            .resolution((id, reader), (written.by.id, writer));
+        let resolution = match id {
+            Some(id) => {
+                let writer = (written.by.id, writer);
+                self.writers.resolution((id, reader), writer)
+            }
+            None => Arc::new(Resolution::new(reader, writer)),
+        };
         let read = resolution.resolve(written.datum).map_err(of)?;
         reader.check(&read).map_err(of)
     }
@@ -284,11 +306,14 @@ impl TopicData {
             return Ok(None);
         }
         let written = self.written(event)?;
-        let json = if let Some(schema) = written.by.contract.avro() {
+        let json = if let Some(schema) = written.by.contract.usable()?.avro() {
             let json = schema.to_json(written.datum);
             json.map_err(|flaw| flawed(&flaw.path, &flaw.reason))?
         } else {
-            let message = match (&written.message, written.by.contract.protobuf(event.r#type)) {
+            let message = match (
+                &written.message,
+                written.by.contract.usable()?.protobuf(event.r#type),
+            ) {
                 (Some(message), _) => message,
                 (None, Some(message)) => message?,
                 (None, None) => return Err(other_format(&written.by)),
@@ -350,7 +375,7 @@ impl TopicData {
             return Err(other_format(&written.by));
         }
         if format == Format::Protobuf && framed {
-            let schema = written.by.contract.protobuf(event.r#type);
+            let schema = written.by.contract.usable()?.protobuf(event.r#type);
             let schema = schema.ok_or_else(|| other_format(&written.by))??;
             let (indexes, length) = sandbar_protobuf::decode_indexes(written.datum)
                 .map_err(|flaw| flawed(&flaw.path, &flaw.reason))?;
@@ -438,28 +463,29 @@ fn other_format(by: &BoundContract) -> Violations {
 
 /// Every version of a Protobuf message reads the bytes of another as far as they mean the same to it.
 fn check_protobuf(
-    bound: &BoundContract,
-    reader: &sandbar_protobuf::Schema,
+    (id, reader): (Option<u32>, &sandbar_protobuf::Schema),
     event_type: &str,
     written: &Written<'_>,
 ) -> Result<(), Violations> {
     let of = |flaw: sandbar_protobuf::Flaw| flawed(&flaw.path, &flaw.reason);
-    let writer = match (&written.message, written.by.contract.protobuf(event_type)) {
+    let writer = match (
+        &written.message,
+        written.by.contract.usable()?.protobuf(event_type),
+    ) {
         (Some(message), _) => message,
         (None, Some(message)) => message?,
         (None, None) => return Err(other_format(&written.by)),
     };
     if writer.name() != reader.name() {
         let reason = format!(
-            "the data is a {}, and for events of this type contract {} has {}",
+            "the data is a {}, and for events of this type the contract has {}",
             writer.name(),
-            bound.reference(),
             reader.name()
         );
         return Err(violation("/data", reason));
     }
     writer.check(written.datum).map_err(of)?;
-    if written.by.id == bound.id {
+    if Some(written.by.id) == id {
         return Ok(());
     }
     reader
@@ -472,12 +498,12 @@ fn encoded(
     event_type: &str,
     json: &Value,
 ) -> Result<(&'static str, Vec<u8>), Violations> {
-    if let Some(schema) = bound.contract.avro() {
+    if let Some(schema) = bound.contract.usable()?.avro() {
         let bytes = schema.to_bytes(json);
         let bytes = bytes.map_err(|flaw| flawed(&flaw.path, &flaw.reason))?;
         return Ok((Format::Avro.media_types()[0], bytes));
     }
-    let message = bound.contract.protobuf(event_type);
+    let message = bound.contract.usable()?.protobuf(event_type);
     let message = message.ok_or_else(|| other_format(bound))??;
     let bytes = message.to_bytes(json);
     let bytes = bytes.map_err(|flaw| flawed(&flaw.path, &flaw.reason))?;

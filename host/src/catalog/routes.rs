@@ -190,6 +190,7 @@ fn planned(
         user_name(topic.name.as_str())?;
     }
     check_circle(state, &name, document)?;
+    check_decode(&resolved)?;
     let existing = state.routes.get(&name);
     if let Some(route) = existing
         && route.document.from != document.from

@@ -61,11 +61,12 @@ pub struct PlannedTopic {
 }
 
 impl Topic {
-    fn new(name: Name, settings: Settings) -> Self {
+    fn new(name: Name, settings: Settings, writers: super::data::Writers) -> Self {
         Self {
             name,
             partitions: settings.document.partitions,
             settings: RwLock::new(settings),
+            writers,
         }
     }
 
@@ -172,7 +173,7 @@ impl Catalog {
                 activation: record.activation,
                 binding: record.binding,
             };
-            let topic = Arc::new(Topic::new(name.clone(), settings));
+            let topic = Arc::new(Topic::new(name.clone(), settings, self.writers.clone()));
             self.state_mut().topics.insert(name, topic);
         }
         let dead_letters = Name::new(DEAD_LETTERS).map_err(|error| error.to_string())?;
@@ -342,7 +343,7 @@ impl Catalog {
                 .unwrap_or_else(PoisonError::into_inner) = settings;
             return Ok(topic.clone());
         }
-        let topic = Arc::new(Topic::new(name.clone(), settings));
+        let topic = Arc::new(Topic::new(name.clone(), settings, self.writers.clone()));
         state.topics.insert(name.clone(), topic.clone());
         Ok(topic)
     }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Contract, Definition, InvalidSchema, Violation, Violations};
+use super::{Contract, Definition, Format, InvalidSchema, Violation, Violations};
 
 /// A definition and, once it was asked for, its contract.
 pub struct Lazy {
@@ -70,7 +70,17 @@ impl Lazy {
         self.usable()?.check_value(event_type, data)
     }
 
-    fn usable(&self) -> Result<&Contract, Violations> {
+    /// The format of the schema, which needs no compiling.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.definition.format
+    }
+
+    /// The contract, or why no event fits it.
+    ///
+    /// # Errors
+    /// When it cannot be compiled.
+    pub fn usable(&self) -> Result<&Contract, Violations> {
         self.get().map_err(|invalid| {
             let reason = format!("the contract cannot be used: {invalid}");
             Violation::new("", &invalid.pointer, reason).into()

@@ -57,7 +57,11 @@ impl Hub {
         let (contract, events) = match against {
             Against::Contract(reference) => {
                 let bound = self.catalog.contract(&reference)?;
-                let events = self.hold_events(&topic, &bound.contract, events)?;
+                let events = self.hold_events(
+                    &topic,
+                    bound.contract.get().map_err(Problem::internal)?,
+                    events,
+                )?;
                 (Some(bound.reference()), events)
             }
             Against::Definition(definition) => {
@@ -97,7 +101,11 @@ impl Hub {
         let (name, asking) = (name.to_owned(), asking.clone());
         self.blocking(move |hub| {
             let topic = hub.catalog.topic(&name)?;
-            let stored = hub.hold_events(&topic, &bound.contract, events)?;
+            let stored = hub.hold_events(
+                &topic,
+                bound.contract.get().map_err(Problem::internal)?,
+                events,
+            )?;
             if stored.refused > 0 && !asking.force {
                 return Err(stored.refusal(&topic, &bound.reference()));
             }

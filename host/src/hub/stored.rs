@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{Hub, calls::ViolationAt};
 use crate::{
-    catalog::Topic,
+    catalog::{Topic, TopicData},
     contract::Contract,
     problem::{Code, Place, Problem},
 };
@@ -57,6 +57,7 @@ impl Hub {
         events: u32,
     ) -> Result<StoredEvents, Problem> {
         let mut stored = StoredEvents::default();
+        let data = topic.data();
         let each = u64::from(events.div_ceil(topic.partitions.max(1)));
         for partition in topic.partition_ids() {
             let bounds = self
@@ -80,7 +81,7 @@ impl Hub {
                         usize::try_from(next.saturating_sub(frame.base)).unwrap_or(usize::MAX);
                     for index in skip.min(batch.len())..batch.len() {
                         let offset = frame.base + index as u64;
-                        stored.hold(contract, &partition, &batch, index, offset);
+                        stored.hold((&data, contract), &partition, &batch, index, offset);
                     }
                     next = next.max(frame.base + batch.len() as u64);
                 }
@@ -110,7 +111,7 @@ impl StoredEvents {
 
     fn hold(
         &mut self,
-        contract: &Contract,
+        (data, contract): (&TopicData, &Contract),
         partition: &PartitionId,
         batch: &Batch,
         index: usize,
@@ -118,8 +119,9 @@ impl StoredEvents {
     ) {
         self.checked += 1;
         let event = batch.get(index);
-        let outcome = contract.check(event.r#type, event.datacontenttype, event.data);
-        let Err(violations) = outcome else { return };
+        let Err(violations) = data.check_as(contract, event) else {
+            return;
+        };
         self.refused += 1;
         if self.examples.len() >= EXAMPLES {
             return;

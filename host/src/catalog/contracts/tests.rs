@@ -244,7 +244,7 @@ fn only_what_is_used_is_compiled() {
             ..Default::default()
         };
         let plan = catalog.plan_topic("t", &document).unwrap();
-        catalog.put_topic(&plan, None).unwrap();
+        catalog.put_topic(&plan, None, None).unwrap();
     }
     let catalog = folder.open();
     let compiled = |name: &str| catalog.contract(name).unwrap().contract.is_compiled();
