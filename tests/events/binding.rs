@@ -103,7 +103,7 @@ async fn forced_it_is_bound_and_that_is_recorded() {
             sandbar_tests::Publish::structured(&event("late", json!({"total": 0.5}))),
         )
         .await;
-    assert_problem(&late, 422, "contract-violated");
+    assert_problem(&late, 422, "contract-violation");
     // It is there after a restart, and after another change of the topic; a new contract has its own.
     hub.restart().await;
     let topic = hub.get("/v1/topics/orders").await.expect(200);

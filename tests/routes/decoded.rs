@@ -125,9 +125,11 @@ async fn avro_becomes_protobuf_and_json_again() {
         assert_eq!(one["data"]["trail"], json!(["s"]));
         assert_eq!(one["dataschema"], Value::Null);
     }
-    // Who asks where an event came from finds the bytes.
-    let lineage = hub.get("/v1/events/plain/0/0/lineage").await.expect(200);
-    assert!(lineage.to_string().contains("\"orders\""), "{}", lineage);
+    // Where an event came from, and what became of it, is told over formats.
+    let shown = hub.get("/v1/events/plain/0/0/lineage").await.expect(200);
+    assert_eq!(shown["origin"]["position"], "parcels/0/0", "{shown}");
+    let parcel = hub.get("/v1/events/parcels/0/0/lineage").await.expect(200);
+    assert_eq!(parcel["origin"]["position"], "orders/0/0", "{parcel}");
 }
 
 #[tokio::test]

@@ -619,7 +619,7 @@ async fn stored_events_that_could_not_come_again_are_left_out() {
     )
     .await;
     let _ = hub
-        .put("/v1/topics/orders", json!({"contract": ORDER}))
+        .put("/v1/topics/orders?force=true", json!({"contract": ORDER}))
         .await
         .expect(200);
     let made = put(&hub, by_jq("{order: .id, total: 1}")).await.expect(201);

@@ -20,7 +20,7 @@ fn contracts() -> Vec<(&'static str, Value)> {
                     "total": {"type": "number", "minimum": 0, "exclusiveMinimum": true},
                     "lines": {"type": "array", "items": [{"$ref": "#/definitions/line"}], "additionalItems": {"$ref": "line.json"}},
                 },
-                "definitions": {"line": {"id": "line.json", "type": "object", "properties": {"parts": {"items": {"$ref": "#/definitions/line"}}}}},
+                "definitions": {"line": {"id": "line.json", "type": "object", "properties": {"parts": {"items": {"$ref": "#"}}}}},
             }),
         ),
         (

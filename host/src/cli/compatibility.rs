@@ -189,7 +189,9 @@ pub(super) fn show_diff(
     if let Some(told) = &told {
         answer["lines"] = json!(told);
     }
-    if !Path::new(old).is_file() {
+    // A hub cannot be asked about what refers to files.
+    let from_files = |(_, target): &(String, String)| !target.contains('@');
+    if !Path::new(old).is_file() && !reading.references.iter().any(from_files) {
         let touched = touched(client, old, &after, last)?;
         for member in ["topics", "contracts"] {
             answer[member] = touched[member].clone();

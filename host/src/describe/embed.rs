@@ -312,6 +312,8 @@ impl<'a> Embedding<'a> {
                 }
                 "exclusiveMinimum" | "exclusiveMaximum"
                     if self.dialect == Dialect::Latest && value.is_boolean() => {}
+                // Published schemas have them; to a validator of documents they are wrong.
+                "default" if !fits(members, value) => {}
                 // Data in which a tool would see a reference.
                 _ if has_reference(value) => {}
                 _ => {
@@ -407,6 +409,27 @@ fn split(reference: &str) -> (&str, &str) {
 
 fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Whether a default is among the values of its own schema, as far as `enum`, `const` and `type` tell.
+fn fits(schema: &Map<String, Value>, default: &Value) -> bool {
+    let of_type = |name: &Value| match name.as_str() {
+        Some("null") => default.is_null(),
+        Some("boolean") => default.is_boolean(),
+        Some("string") => default.is_string(),
+        Some("array") => default.is_array(),
+        Some("object") => default.is_object(),
+        Some("integer") => default.as_f64().is_some_and(|number| number.fract() == 0.0),
+        Some("number") => default.is_number(),
+        _ => true,
+    };
+    let listed = |values: &Value| values.as_array().is_none_or(|all| all.contains(default));
+    schema.get("enum").is_none_or(listed)
+        && schema.get("const").is_none_or(|value| value == default)
+        && schema.get("type").is_none_or(|types| match types {
+            Value::Array(all) => all.iter().any(of_type),
+            one => of_type(one),
+        })
 }
 
 /// What stands there is data, not schema.

@@ -178,7 +178,7 @@ mod tests {
         };
         assert_eq!(lasts(&[10, 10], 100), [10, 10]);
         assert_eq!(lasts(&[1000, 10, 1000], 110), [50, 10, 50]);
-        assert_eq!(lasts(&[5, 5], 1), [0, 1]);
+        assert_eq!(lasts(&[5, 5], 1), [1, 0]);
         assert_eq!(lasts(&[], 7), [0; 0]);
     }
 }
