@@ -28,10 +28,12 @@ async fn a_schema_refers_to_a_version_of_another_contract() {
     let bad = event("2", json!({"customer": {"name": 1}}));
     for _ in 0..2 {
         let _ = hub
-            .publish("t", Publish::batch(&[good.clone()]))
+            .publish("t", Publish::batch(std::slice::from_ref(&good)))
             .await
             .expect(200);
-        let answer = hub.publish("t", Publish::batch(&[bad.clone()])).await;
+        let answer = hub
+            .publish("t", Publish::batch(std::slice::from_ref(&bad)))
+            .await;
         let problem = assert_problem(&answer, 422, "contract-violation");
         assert_eq!(problem["errors"][0]["pointer"], "/data/customer/name");
         hub.stop();
@@ -76,9 +78,8 @@ async fn versions_are_compared_with_what_they_refer_to() {
         "incompatible-contract",
     );
     let error = &problem["errors"][0];
-    assert_eq!(
+    assert!(
         error["counterexample"]["customer"]["number"].is_number(),
-        true,
         "{problem}"
     );
     assert_eq!(

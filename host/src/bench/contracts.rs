@@ -140,7 +140,11 @@ fn costs(options: &Options, folder: &Path) -> Result<Costs, String> {
 }
 
 fn turns(round: usize) -> [usize; 2] {
-    if round % 2 == 0 { [0, 1] } else { [1, 0] }
+    if round.is_multiple_of(2) {
+        [0, 1]
+    } else {
+        [1, 0]
+    }
 }
 
 /// The data of all events, as the hub has it: slices of the bodies.

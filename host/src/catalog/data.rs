@@ -35,9 +35,11 @@ const MOST_RESOLUTIONS: usize = 256;
 #[derive(Clone)]
 pub(super) struct Writers {
     state: Weak<RwLock<State>>,
-    /// By the ids of the writer's and the reader's schema.
-    resolutions: Arc<Mutex<HashMap<(u32, u32), Arc<Resolution>>>>,
+    resolutions: Arc<Mutex<Resolutions>>,
 }
+
+/// By the ids of the writer's and the reader's schema.
+type Resolutions = HashMap<(u32, u32), Arc<Resolution>>;
 
 impl fmt::Debug for Writers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

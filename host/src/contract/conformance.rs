@@ -149,7 +149,7 @@ fn every_required_case_of_every_draft_is_answered_as_the_suite_says() {
         asked += of_draft;
     }
     assert_same(&found, &listed(include_str!("conformance/required.txt")));
-    assert!(asked > 5_000, "only {asked} documents were asked about");
+    assert!(asked > 4_500, "only {asked} documents were asked about");
 }
 
 #[test]

@@ -182,12 +182,12 @@ impl Pipeline {
             let Verdict::Emit { first, count } = *verdict else {
                 continue;
             };
-            for output in first..first + count {
+            for (output, encoded) in encoded.iter_mut().enumerate().skip(first).take(count) {
                 let target = usize::from(processed.targets[output]);
                 match data[target].encode(processed.outputs.get(output)) {
                     Ok(as_target) => {
                         changed |= as_target.is_some();
-                        encoded[output] = as_target;
+                        *encoded = as_target;
                     }
                     Err(violations) => {
                         let reason =

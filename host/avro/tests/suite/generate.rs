@@ -102,7 +102,7 @@ fn make(random: &mut Random, depth: usize, names: &mut usize, around: &[String])
         }
         _ => {
             let own = name("R");
-            let around = [around, &[own.clone()]].concat();
+            let around = [around, std::slice::from_ref(&own)].concat();
             let mut fields = Vec::new();
             for index in 0..random.below(4) {
                 let inner = make(random, depth - 1, names, &around);

@@ -1,6 +1,8 @@
 //! Avro schemas and their data, from outside: the JSON form, what is refused, hostile data, the
 //! specification's rules by the Avro project's own tests, and random schemas.
 
+#![allow(clippy::unwrap_used)]
+
 mod client;
 mod compared;
 mod conformance;

@@ -74,7 +74,7 @@ pub(super) struct Node {
 }
 
 /// The objects at a place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Objects {
     pub count: u64,
     pub members: BTreeMap<String, Node>,
@@ -88,7 +88,7 @@ pub(super) struct Objects {
 }
 
 /// Members of a map, taken together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rest {
     pub node: Node,
     /// How many names were taken together; a name may be counted twice once it is forgotten.
@@ -208,19 +208,6 @@ fn wider(range: Option<(f64, f64)>, other: (f64, f64)) -> (f64, f64) {
     })
 }
 
-impl Default for Objects {
-    fn default() -> Self {
-        Self {
-            count: 0,
-            members: BTreeMap::new(),
-            rest: None,
-            lost: false,
-            gathered: false,
-            next_look: 0,
-        }
-    }
-}
-
 impl Objects {
     fn observe(
         &mut self,
@@ -318,17 +305,6 @@ impl Objects {
         }
         if self.members.len() > self.next_look.max(FIRST_LOOK) {
             self.look(known);
-        }
-    }
-}
-
-impl Default for Rest {
-    fn default() -> Self {
-        Self {
-            node: Node::default(),
-            names: 0,
-            examples: Vec::new(),
-            formats: Formats::default(),
         }
     }
 }
