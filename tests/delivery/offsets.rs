@@ -134,8 +134,10 @@ async fn earliest(hub: &Hub) -> u64 {
         .unwrap()
 }
 
+/// Waits until all is deleted that will be: a hundred events fill a segment, and four hundred were published.
+/// Retention may have looked at the topic in the midst of them.
 async fn trimmed(hub: &Hub) -> u64 {
-    let deleted = |state: &Value| state["partitions"][0]["earliest"].as_u64().unwrap() > 0;
+    let deleted = |state: &Value| state["partitions"][0]["earliest"].as_u64().unwrap() >= 300;
     hub.until(
         "/v1/topics/t",
         "state",

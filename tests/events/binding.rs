@@ -105,6 +105,7 @@ async fn forced_it_is_bound_and_that_is_recorded() {
         .await;
     assert_problem(&late, 422, "contract-violation");
     // It is there after a restart, and after another change of the topic; a new contract has its own.
+    hub.stop();
     hub.restart().await;
     let topic = hub.get("/v1/topics/orders").await.expect(200);
     assert_eq!(topic["binding"], binding);
