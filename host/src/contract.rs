@@ -17,15 +17,15 @@ mod protobuf;
 mod schema;
 mod violation;
 
+use schema::pointer_of;
 use serde_json::Value;
 
 pub use compatibility::{
     Comparison, Finding, Outcome, Policy, Rule, Undecided, Verdict, compare, flaw,
 };
-pub use definition::{ContractReference, Definition, Format};
+pub use definition::{ContractReference, Definition, Format, JsonForm};
 pub use infer::plain_name;
 pub use lazy::Lazy;
-pub(crate) use schema::pointer_of;
 pub use violation::{Violation, Violations};
 
 /// The names of Avro's primitive types, each a schema by itself.

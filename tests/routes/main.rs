@@ -8,6 +8,7 @@ mod decoded;
 mod documents;
 mod flow;
 mod gate;
+mod gate_formats;
 mod hostile;
 mod logs;
 mod plugins;

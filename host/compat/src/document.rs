@@ -142,6 +142,13 @@ impl Document {
             .clone()
     }
 
+    /// Forgets the validators of its parts, which take most of the memory; who asks again compiles again.
+    pub fn release(&self) {
+        let compiled =
+            std::mem::take(&mut *self.compiled.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(compiled);
+    }
+
     fn compile(&self, pointer: &str) -> Result<Validator, String> {
         jsonschema::options()
             .with_draft(self.draft)

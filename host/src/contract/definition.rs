@@ -290,24 +290,47 @@ impl Definition {
         }
     }
 
-    /// What the data looks like as JSON, as a JSON Schema in one document: of JSON the schema itself, of
-    /// Protobuf that of the first message.
+    /// What the data looks like as JSON, in any format.
     ///
     /// # Errors
     /// When the schema cannot be read, or a Protobuf text has no message.
-    pub fn json_schema(&self) -> Result<Cow<'_, Value>, InvalidSchema> {
-        match self.format {
-            Format::Json => self.bundled(),
-            Format::Avro => Ok(Cow::Owned(avro::parse(self)?.json_schema())),
-            Format::Protobuf => match protobuf::parse(self)? {
-                Some(schema) => Ok(Cow::Owned(schema.json_schema())),
-                None => Err(InvalidSchema {
-                    pointer: "/schema".to_owned(),
-                    reason: "has no message".to_owned(),
-                }),
+    pub fn json_form(&self) -> Result<JsonForm<'_>, InvalidSchema> {
+        let whole = || vec![(None, String::new())];
+        Ok(match (self.format, &self.types) {
+            (Format::Json, None) => JsonForm {
+                schema: self.bundled()?,
+                places: whole(),
             },
-        }
+            (Format::Json, Some(types)) => {
+                let mut places = Vec::with_capacity(types.len());
+                for (name, reference) in types {
+                    let pointer = super::pointer_of(reference).map_err(|reason| InvalidSchema {
+                        pointer: super::type_pointer(name),
+                        reason,
+                    })?;
+                    places.push((Some(name.clone()), pointer));
+                }
+                JsonForm {
+                    schema: self.bundled()?,
+                    places,
+                }
+            }
+            (Format::Avro, _) => JsonForm {
+                schema: Cow::Owned(avro::parse(self)?.json_schema()),
+                places: whole(),
+            },
+            (Format::Protobuf, types) => protobuf::json_form(self, types.as_ref())?,
+        })
     }
+}
+
+/// What the data of a contract looks like as JSON.
+#[derive(Clone, Debug)]
+pub struct JsonForm<'a> {
+    /// A JSON Schema in one document.
+    pub schema: Cow<'a, Value>,
+    /// The event types, and the place of each in the schema, a JSON Pointer. `None`: every type.
+    pub places: Vec<(Option<String>, String)>,
 }
 
 fn hash(content: &Definition) -> String {

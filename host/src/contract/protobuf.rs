@@ -2,13 +2,13 @@
 //! messages may hold; without types it is the first. A text without a message is a contract that others
 //! may import, and that no event fits.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sandbar_protobuf::Reference;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::{Definition, Format, InvalidSchema, Violation, Violations, flat, violation};
+use super::{Definition, Format, InvalidSchema, JsonForm, Violation, Violations, flat, violation};
 
 /// A compiled Protobuf schema.
 #[derive(Debug)]
@@ -120,6 +120,45 @@ pub(super) fn parse(
             Ok(normal) if !normal.contains("message ") => Ok(None),
             _ => Err(error),
         }
+    })
+}
+
+/// What the messages look like as JSON: the one of each event type, or the first.
+pub(super) fn json_form(
+    definition: &Definition,
+    types: Option<&BTreeMap<String, String>>,
+) -> Result<JsonForm<'static>, InvalidSchema> {
+    let none = |pointer: String, reason: String| InvalidSchema { pointer, reason };
+    let Some(whole) = parse(definition)? else {
+        return Err(none("/schema".to_owned(), "has no message".to_owned()));
+    };
+    let Some(types) = types else {
+        return Ok(JsonForm {
+            schema: Cow::Owned(whole.json_schema()),
+            places: vec![(None, String::new())],
+        });
+    };
+    // Each schema defines all messages that it needs under their full names, so they share one document.
+    let mut definitions = Map::new();
+    let mut places = Vec::with_capacity(types.len());
+    for (name, message) in types {
+        let found = whole.message(message).ok_or_else(|| {
+            let reason = format!("{message:?} is no message of the schema");
+            none(super::type_pointer(name), reason)
+        })?;
+        if let Value::Object(mut schema) = found.json_schema()
+            && let Some(Value::Object(own)) = schema.remove("$defs")
+        {
+            definitions.extend(own);
+        }
+        places.push((Some(name.clone()), format!("/$defs/{}", found.name())));
+    }
+    Ok(JsonForm {
+        schema: Cow::Owned(json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$defs": definitions,
+        })),
+        places,
     })
 }
 

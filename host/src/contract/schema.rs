@@ -100,7 +100,7 @@ pub(super) fn decoded_fragment(fragment: &str) -> Option<String> {
 }
 
 /// The JSON Pointer of a reference such as `#/definitions/order`.
-pub(crate) fn pointer_of(reference: &str) -> Result<String, String> {
+pub(super) fn pointer_of(reference: &str) -> Result<String, String> {
     let pointer = reference.strip_prefix('#').unwrap_or_default();
     if !reference.starts_with('#') || !(pointer.is_empty() || pointer.starts_with('/')) {
         return Err(format!(

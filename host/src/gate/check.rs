@@ -13,7 +13,7 @@ use super::{
     report::{GateCase, GateFailure, GateReport, Outcome, Tally},
 };
 use crate::{
-    catalog::{BoundContract, Resolved},
+    catalog::{BoundContract, Resolved, TopicData},
     process::Cause,
 };
 
@@ -43,8 +43,10 @@ pub struct Question {
     pub route: Arc<Resolved>,
     /// As they would be bound.
     pub targets: TargetContracts,
-    /// The contract of the source, and what was made from it.
-    pub source: Option<(Arc<BoundContract>, Arc<Made>)>,
+    /// What is known of the data of the source.
+    pub source: TopicData,
+    /// What was made from the contract of the source.
+    pub made: Option<Arc<Made>>,
     /// What runs now, with the contracts of its targets.
     pub before: Option<(Arc<Resolved>, TargetContracts)>,
     /// The last events of the source.
@@ -92,6 +94,9 @@ pub fn check(question: &Question, stopping: &dyn Fn() -> bool) -> Result<GateRep
         );
     }
     let failures: Vec<GateFailure> = checking.failures();
+    if let Some(made) = &question.made {
+        made.release();
+    }
     Ok(GateReport {
         route: question.route.name.to_string(),
         outcome: match failures.is_empty() {
@@ -110,14 +115,7 @@ pub fn check(question: &Question, stopping: &dyn Fn() -> bool) -> Result<GateRep
 
 /// The stored events that the contract of the source takes; all where it has none.
 fn fitting(question: &Question) -> Vec<&Real> {
-    let fits = |one: &&Real| {
-        question.source.as_ref().is_none_or(|(bound, _)| {
-            let event = &one.event;
-            let checked =
-                (bound.contract).check(&event.r#type, &event.datacontenttype, &event.data);
-            checked.is_ok()
-        })
-    };
+    let fits = |one: &&Real| question.source.check(one.event.payload()).is_ok();
     question.real.iter().filter(fits).collect()
 }
 
@@ -199,21 +197,22 @@ impl Checking<'_> {
 
     fn generated(&mut self) -> Tally {
         let question = self.question;
-        let Some((bound, made)) = &question.source else {
+        let Some(made) = &question.made else {
             return Tally::default();
         };
         let most_bytes = question.most_bytes;
-        let mut events = made.events(bound, question.seed, &question.real, most_bytes);
+        let source = &question.source;
+        let mut events = made.events(source, question.seed, &question.real, most_bytes);
         if events.is_empty() {
             let why = made.flaw().map(|why| format!(": {why}"));
             self.warnings.push(format!(
                 "no input could be made from contract {}{}",
-                bound.reference(),
+                (source.contract().map(|bound| bound.reference())).unwrap_or_default(),
                 why.unwrap_or_default()
             ));
         }
         events.extend(made.like(
-            bound,
+            source,
             question.seed,
             &self.fitting,
             question.like,
@@ -319,6 +318,9 @@ impl Checking<'_> {
                     .map(|step| step.reference.clone())
                     .unwrap_or_default(),
                 case: one.case,
+                decoded: (self.question.source.is_binary())
+                    .then(|| inputs::decoded(&self.question.source, &event))
+                    .flatten(),
                 input: json_of(&event),
                 outputs: failed.outputs,
                 output: refused.as_ref().map(|one| one.output),
@@ -334,11 +336,12 @@ impl Checking<'_> {
     /// The smallest input within the contract of the source that fails in the same way.
     fn smallest(&mut self, event: Event, failed: Failed) -> (Event, Failed) {
         let mut best = (event, failed);
-        let Some((bound, made)) = &self.question.source else {
+        let Some(made) = &self.question.made else {
             return best;
         };
+        let source = &self.question.source;
         let changer = made.changer(&best.0.r#type);
-        let (Some(changer), Some(mut data)) = (changer, inputs::decode(bound, &best.0)) else {
+        let (Some(changer), Some(mut data)) = (changer, inputs::decoded(source, &best.0)) else {
             return best;
         };
         let kind = best.1.signature();
@@ -359,11 +362,8 @@ impl Checking<'_> {
                 left = left.saturating_sub(part.len());
                 let encoded: Vec<(Event, &serde_json::Value)> = (part.iter())
                     .filter_map(|data| {
-                        let (datacontenttype, bytes) = inputs::encode(bound, data)?;
-                        let mut event = best.0.clone();
-                        event.datacontenttype = datacontenttype;
-                        event.data = bytes;
-                        Some((event, data))
+                        let event = inputs::with_data(&best.0, data);
+                        Some((inputs::encoded(source, event)?, data))
                     })
                     .collect();
                 let events: Vec<&Event> = encoded.iter().map(|(event, _)| event).collect();

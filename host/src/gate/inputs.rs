@@ -1,14 +1,14 @@
 //! Inputs for the gate: events whose data is made from a contract, stored events, and events that are made of
 //! those.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use sandbar_compat::{Changer, Document, Generation, Part, generate};
 use sandbar_types::{Event, Offset};
 use serde_json::Value;
 
-use crate::{catalog::BoundContract, contract::Format};
+use crate::{catalog::TopicData, contract::Definition};
 
 /// Documents of each event type, however many types there are.
 const LEAST_OF_A_TYPE: usize = 3;
@@ -21,6 +21,7 @@ const BYTES: usize = 16 << 20;
 const LEAST_BYTES_OF_A_TYPE: usize = 128 << 10;
 /// Stored events of a type that others are made of.
 const MOST_OF_A_TYPE: usize = 10;
+const JSON: &str = "application/json";
 /// The type of events where nothing names one.
 const ANY_TYPE: &str = "generated";
 
@@ -44,8 +45,8 @@ struct MadePart {
     r#type: Option<String>,
     /// A JSON Pointer into the schema.
     pointer: String,
-    /// As events carry it.
-    data: Vec<(String, Bytes)>,
+    /// As JSON.
+    data: Vec<Bytes>,
 }
 
 impl fmt::Debug for Made {
@@ -59,35 +60,28 @@ impl fmt::Debug for Made {
 /// Makes data for a contract: about so many documents, at least a few of each type. Takes a while for a
 /// large contract.
 #[must_use]
-pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Made {
-    let schema = schema(bound);
-    let document =
-        schema.and_then(|schema| Document::new(&schema).map_err(|error| error.to_string()));
-    let mut made = Made {
-        document,
-        parts: Vec::new(),
-    };
-    let Ok(document) = &made.document else {
-        return made;
-    };
-    let mut parts: Vec<MadePart> = match &bound.definition.types {
-        None => vec![MadePart {
-            r#type: None,
-            pointer: String::new(),
-            data: Vec::new(),
-        }],
-        Some(types) => {
-            let each = types.iter().filter_map(|(name, reference)| {
-                let pointer = crate::contract::pointer_of(reference).ok()?;
-                Some(MadePart {
-                    r#type: Some(name.clone()),
-                    pointer,
-                    data: Vec::new(),
-                })
-            });
-            each.collect()
+pub fn make(contract: &Definition, seed: u64, documents: usize) -> Made {
+    let prepared = contract.json_form().map_err(|error| error.to_string());
+    let prepared = prepared.and_then(|form| {
+        let document = Document::new(&form.schema).map_err(|error| error.to_string())?;
+        Ok((document, form.places))
+    });
+    let (document, places) = match prepared {
+        Ok(prepared) => prepared,
+        Err(why) => {
+            return Made {
+                document: Err(why),
+                parts: Vec::new(),
+            };
         }
     };
+    let mut parts: Vec<MadePart> = (places.into_iter())
+        .map(|(r#type, pointer)| MadePart {
+            r#type,
+            pointer,
+            data: Vec::new(),
+        })
+        .collect();
     let pointers: Vec<String> = parts.iter().map(|part| part.pointer.clone()).collect();
     let options = Generation {
         seed,
@@ -98,14 +92,16 @@ pub fn make(bound: &BoundContract, seed: u64, documents: usize) -> Made {
         steps: STEPS,
         bytes: (BYTES / parts.len().max(1)).max(LEAST_BYTES_OF_A_TYPE),
     };
-    let generated = generate(document, &pointers, &options);
+    let generated = generate(&document, &pointers, &options);
+    document.release();
     for (part, documents) in parts.iter_mut().zip(generated) {
-        part.data = (documents.iter())
-            .filter_map(|data| encode(bound, data))
-            .collect();
+        let texts = documents.iter().map(|data| data.to_string().into());
+        part.data = texts.collect();
     }
-    made.parts = parts;
-    made
+    Made {
+        document: Ok(document),
+        parts,
+    }
 }
 
 impl Made {
@@ -115,12 +111,19 @@ impl Made {
         self.document.as_ref().err().map(String::as_str)
     }
 
-    /// Events of a contract, at most `most_bytes` of data each: the small ones of each type first. Attributes
+    /// Gives back memory that only work takes. The next who works takes it again.
+    pub fn release(&self) {
+        if let Ok(document) = &self.document {
+            document.release();
+        }
+    }
+
+    /// Events as the source takes them, at most `most_bytes` of data each: the small ones of each type first. Attributes
     /// that a contract does not speak of are those of the last event of the type that is there.
     #[must_use]
     pub fn events(
         &self,
-        bound: &BoundContract,
+        source: &TopicData,
         seed: u64,
         real: &[Real],
         most_bytes: usize,
@@ -134,7 +137,7 @@ impl Made {
         let mut events = Vec::new();
         for index in 0..longest.unwrap_or(0) {
             for part in &self.parts {
-                let Some((datacontenttype, bytes)) = part.data.get(index) else {
+                let Some(data) = part.data.get(index) else {
                     continue;
                 };
                 let number = events.len();
@@ -144,22 +147,19 @@ impl Made {
                     (None, seen) => seen[number % seen.len()],
                 };
                 let id = format!("gate-{seed}-{number}");
-                let fits = bound.contract.check(r#type, datacontenttype, bytes).is_ok();
-                if fits && bytes.len() <= most_bytes {
-                    let like = like.get(r#type).copied();
-                    let (kind, bytes) = (datacontenttype.clone(), bytes.clone());
-                    events.push(event(id, r#type, like, kind, bytes));
-                }
+                let made = event(id, r#type, like.get(r#type).copied(), data.clone());
+                let made = encoded(source, made);
+                events.extend(made.filter(|event| event.data.len() <= most_bytes));
             }
         }
         events
     }
 
-    /// Events like stored ones, each changed in a few places, within the contract: at most `most`.
+    /// Events like stored ones, each changed in a few places, as the source takes them: at most `most`.
     #[must_use]
     pub fn like(
         &self,
-        bound: &BoundContract,
+        source: &TopicData,
         seed: u64,
         real: &[&Real],
         most: usize,
@@ -178,19 +178,19 @@ impl Made {
         for (r#type, of_type) in by_type {
             let documents: Vec<Value> = of_type
                 .iter()
-                .filter_map(|event| decode(bound, event))
+                .filter_map(|event| decoded(source, event))
                 .collect();
             let Some(changer) = self.changer(r#type) else {
                 continue;
             };
             for data in changer.vary(&documents, seed, each.max(1)) {
-                let encoded = encode(bound, &data).filter(|(_, bytes)| bytes.len() <= most_bytes);
-                if let (Some((datacontenttype, bytes)), Some(like)) = (encoded, of_type.first())
-                    && events.len() < most
-                {
-                    let id = format!("gate-{seed}-like-{}", events.len());
-                    events.push(event(id, r#type, Some(like), datacontenttype, bytes));
+                if events.len() >= most {
+                    break;
                 }
+                let id = format!("gate-{seed}-like-{}", events.len());
+                let like = of_type.first().copied();
+                let made = encoded(source, event(id, r#type, like, data.to_string().into()));
+                events.extend(made.filter(|event| event.data.len() <= most_bytes));
             }
         }
         events.sort_by_key(|event| event.data.len());
@@ -209,53 +209,42 @@ impl Made {
     }
 }
 
-/// What data of a contract is as JSON, as a JSON Schema with all that it refers to. This, [`encode`] and
-/// [`decode`] are all that the gate knows of formats.
-fn schema(bound: &BoundContract) -> Result<Cow<'_, Value>, String> {
-    match bound.definition.format {
-        Format::Json => bound
-            .definition
-            .bundled()
-            .map_err(|error| error.to_string()),
-        other => Err(format!(
-            "inputs are not made from {} schemas",
-            other.title()
-        )),
+/// An event with JSON data as the source takes it: in the format of its contract. None where it does not fit.
+pub(super) fn encoded(source: &TopicData, mut event: Event) -> Option<Event> {
+    let encoded = source.encode(event.payload()).ok()?;
+    if let Some(encoded) = encoded {
+        event.datacontenttype = encoded.datacontenttype.to_owned();
+        event.dataschema = encoded.dataschema;
+        event.data = encoded.data.into();
+    }
+    Some(event)
+}
+
+/// Data of an event of the source as JSON.
+pub(super) fn decoded(source: &TopicData, event: &Event) -> Option<Value> {
+    let decoded = source.decode(event.payload()).ok()?;
+    serde_json::from_slice(&decoded.unwrap_or_else(|| event.data.clone())).ok()
+}
+
+/// An event like another, with other data.
+pub(super) fn with_data(like: &Event, data: &Value) -> Event {
+    Event {
+        datacontenttype: JSON.to_owned(),
+        data: data.to_string().into(),
+        ..like.clone()
     }
 }
 
-/// Data as an event carries it: its content type and its bytes.
-pub(super) fn encode(_: &BoundContract, data: &Value) -> Option<(String, Bytes)> {
-    let bytes = serde_json::to_vec(data).ok()?;
-    Some(("application/json".to_owned(), bytes.into()))
-}
-
-/// Data of an event as JSON.
-pub(super) fn decode(_: &BoundContract, event: &Event) -> Option<Value> {
-    serde_json::from_slice(&event.data).ok()
-}
-
-fn event(
-    id: String,
-    r#type: &str,
-    like: Option<&Event>,
-    datacontenttype: String,
-    data: Bytes,
-) -> Event {
+fn event(id: String, r#type: &str, like: Option<&Event>, data: Bytes) -> Event {
     let mut event = like.cloned().unwrap_or_else(|| Event {
-        id: String::new(),
         source: "urn:sandbar:gate".to_owned(),
-        r#type: String::new(),
         subject: "generated".to_owned(),
         time: "2026-01-01T00:00:00Z".to_owned(),
-        datacontenttype: String::new(),
-        dataschema: String::new(),
-        extensions: BTreeMap::new(),
-        data: Bytes::new(),
+        ..Event::default()
     });
     event.id = id;
     event.r#type = r#type.to_owned();
-    event.datacontenttype = datacontenttype;
+    event.datacontenttype = JSON.to_owned();
     event.data = data;
     event
 }

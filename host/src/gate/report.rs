@@ -90,6 +90,10 @@ pub struct GateFailure {
     /// The smallest input found that fails so, in the CloudEvents JSON format.
     #[schema(value_type = Object)]
     pub input: Value,
+    /// Its data as JSON, where that is Avro or Protobuf.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoded: Option<Value>,
     /// With `contract`: what the route makes of the input.
     pub outputs: Vec<GateOutput>,
     /// With `contract`: the first output that is refused, from 0.
@@ -136,7 +140,8 @@ impl GateReport {
     #[must_use]
     pub fn summary(&self) -> Option<String> {
         let first = self.failures.first()?;
-        let mut input = first.input["data"].to_string();
+        let data = first.decoded.as_ref().unwrap_or(&first.input["data"]);
+        let mut input = data.to_string();
         if input.len() > 300 {
             let end = (0..=300).rev().find(|end| input.is_char_boundary(*end));
             input.truncate(end.unwrap_or(0));

@@ -187,13 +187,9 @@ impl Hub {
                 .catch_up(candidate_route.looks_into(), LOOKUPS_READ_FOR)?;
             let question = Question {
                 real: hub.last_events(&source, scope.real)?,
-                source: match contract {
-                    Some(bound) if scope.generated > 0 => {
-                        let made = hub.inputs_of(&bound, scope);
-                        Some((bound, made))
-                    }
-                    _ => None,
-                },
+                made: (contract.as_ref().filter(|_| scope.generated > 0))
+                    .map(|bound| hub.inputs_of(bound, scope)),
+                source: source.data_by(contract),
                 route: candidate_route,
                 targets,
                 before,
@@ -243,7 +239,7 @@ impl Hub {
                 return made;
             }
         }
-        let made = Arc::new(gate::make(bound, scope.seed, scope.generated));
+        let made = Arc::new(gate::make(&bound.definition, scope.seed, scope.generated));
         if scope.seed != SEED || scope.generated != self.config.gate.generated {
             return made;
         }
@@ -317,8 +313,8 @@ impl Drop for Looking<'_> {
 
 /// Why no case was run.
 fn nothing(question: &Question) -> String {
-    match &question.source {
-        Some((bound, _)) => format!(
+    match question.source.contract() {
+        Some(bound) => format!(
             "no input could be made from contract {}, and the source has no events",
             bound.reference()
         ),
@@ -332,7 +328,7 @@ fn asides(question: &Question, lookups_read: bool) -> Vec<String> {
     if !lookups_read {
         all.push("topics that plugins look into were not read to their ends".to_owned());
     }
-    if question.source.is_none() {
+    if question.source.contract().is_none() {
         all.push("the source has no contract: only real events were checked".to_owned());
     }
     for step in &question.route.document.steps {

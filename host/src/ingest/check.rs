@@ -8,7 +8,7 @@ use crate::{
     catalog::Topic,
     problem::{Code, Place, Problem},
 };
-use sandbar_types::{Event, EventRef};
+use sandbar_types::Event;
 
 /// A refusal lists so many events at most.
 const MOST_LISTED: usize = 100;
@@ -84,7 +84,7 @@ pub fn check(topic: &Topic, decoded: Vec<Decoded>) -> Checked {
             continue;
         }
         if let Some(bound) = data.contract()
-            && let Err(violations) = data.check(payload(&event))
+            && let Err(violations) = data.check(event.payload())
         {
             let errors = violations.violations.iter();
             rejected.push(Rejected {
@@ -111,21 +111,6 @@ pub fn check(topic: &Topic, decoded: Vec<Decoded>) -> Checked {
         good,
         rejected,
         bytes,
-    }
-}
-
-/// An event as far as a contract looks at it.
-fn payload(event: &Event) -> EventRef<'_> {
-    EventRef {
-        id: &event.id,
-        source: &event.source,
-        r#type: &event.r#type,
-        subject: &event.subject,
-        time: &event.time,
-        datacontenttype: &event.datacontenttype,
-        dataschema: &event.dataschema,
-        extensions: "",
-        data: &event.data,
     }
 }
 

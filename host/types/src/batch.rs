@@ -464,15 +464,8 @@ impl BatchBuilder {
     pub fn push_event(&mut self, event: &Event) {
         let extensions = event.extensions_json();
         self.push(EventRef {
-            id: &event.id,
-            source: &event.source,
-            r#type: &event.r#type,
-            subject: &event.subject,
-            time: &event.time,
-            datacontenttype: &event.datacontenttype,
-            dataschema: &event.dataschema,
             extensions: &extensions,
-            data: &event.data,
+            ..event.payload()
         });
     }
 

@@ -91,6 +91,22 @@ impl Event {
         }
     }
 
+    /// The event as far as a contract looks at it: without extensions.
+    #[must_use]
+    pub fn payload(&self) -> EventRef<'_> {
+        EventRef {
+            id: &self.id,
+            source: &self.source,
+            r#type: &self.r#type,
+            subject: &self.subject,
+            time: &self.time,
+            datacontenttype: &self.datacontenttype,
+            dataschema: &self.dataschema,
+            extensions: "",
+            data: &self.data,
+        }
+    }
+
     /// The extensions as a JSON object, or nothing when there are none.
     #[must_use]
     pub fn extensions_json(&self) -> String {
