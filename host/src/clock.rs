@@ -61,4 +61,45 @@ impl Steady {
         let passed = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.wall.saturating_add(passed)
     }
+
+    /// What the wall clock says at a moment of this clock, as it stands now: for what is shown.
+    #[must_use]
+    pub fn to_wall(&self, moment: u64) -> u64 {
+        shifted(moment, self.now(), now())
+    }
+
+    /// The moment of this clock at which the wall clock says so, as it stands now.
+    #[must_use]
+    pub fn from_wall(&self, time: u64) -> u64 {
+        shifted(time, now(), self.now())
+    }
+
+    /// When a moment of this clock comes.
+    #[must_use]
+    pub fn instant(&self, moment: u64) -> std::time::Instant {
+        std::time::Instant::now()
+            + std::time::Duration::from_millis(moment.saturating_sub(self.now()))
+    }
+}
+
+/// A moment of one clock on another; `here` on the one is `there` on the other.
+fn shifted(moment: u64, here: u64, there: u64) -> u64 {
+    match moment.checked_sub(here) {
+        Some(ahead) => there.saturating_add(ahead),
+        None => there.saturating_sub(here - moment),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_shown_as_far_away_as_they_are() {
+        // The wall clock was set back by an hour.
+        assert_eq!(shifted(3_600_500, 3_600_000, 0), 500);
+        assert_eq!(shifted(3_599_000, 3_600_000, 5_000), 4_000);
+        assert_eq!(shifted(0, 3_600_000, 5_000), 0);
+        assert_eq!(shifted(u64::MAX, 0, 5), u64::MAX);
+    }
 }

@@ -96,12 +96,17 @@ impl Config {
     /// When the address is reachable from other machines and that was not allowed, or a limit could
     /// never be kept.
     pub fn check(&self) -> Result<(), String> {
-        let one = self.api.max_body_bytes.max(self.api.max_plugin_bytes);
-        if self.api.max_inflight_bytes < one {
-            return Err(format!(
-                "--max-inflight-bytes {} has no room for a single body of {one} bytes; give at least that",
-                self.api.max_inflight_bytes
-            ));
+        for (option, one) in [
+            ("--max-body-bytes", self.api.max_body_bytes),
+            ("--max-plugin-bytes", self.api.max_plugin_bytes),
+        ] {
+            if self.api.max_inflight_bytes < one {
+                return Err(format!(
+                    "--max-inflight-bytes {} has no room for a single body of {one} bytes, which {option} allows; raise the \
+                     one or lower the other",
+                    self.api.max_inflight_bytes
+                ));
+            }
         }
         if self.listen.ip().is_loopback() || self.allow_open {
             return Ok(());

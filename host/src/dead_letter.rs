@@ -43,8 +43,6 @@ pub enum Cause {
     Expired,
     /// The receiver's answer says that trying again does not help.
     Refused,
-    /// Retention deleted events before they were delivered; `reason` names them.
-    Trimmed,
 }
 
 impl Cause {
@@ -63,7 +61,6 @@ impl Cause {
             Self::BadAnswer => "bad-answer",
             Self::Expired => "expired",
             Self::Refused => "refused",
-            Self::Trimmed => "trimmed",
         }
     }
 }

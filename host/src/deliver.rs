@@ -17,9 +17,9 @@ pub use event_filter::EventFilter;
 pub use lineage::{EventHead, Lineage, Origin, OutputAt, Producer, RouteFate, trace_outputs};
 pub use page::{Page, Reader, Start};
 pub use subscription::{
-    Again, Counts as SubscriptionCounts, Form, Gap, LaneStatus, Move, Outcome, Reset, ResetTarget,
-    ResetTo, Settled, Subscription, SubscriptionState, SubscriptionStatus, Taken, TakenEvent,
-    Token, attempt, stream,
+    Again, Counts as SubscriptionCounts, Form, Gap, LaneStatus, Move, Offered, Outcome, Reset,
+    ResetTarget, ResetTo, Settled, Subscription, SubscriptionState, SubscriptionStatus, Taken,
+    TakenEvent, Token, attempt, check_offsets, stream,
 };
 pub use subscriptions::{SETTLED, Subscriptions};
 pub use tail::{Cursor, Tailed, follow};

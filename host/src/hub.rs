@@ -173,7 +173,7 @@ impl Hub {
         let (gone, told) = tokio::sync::mpsc::channel(256);
         let targets = Arc::new(config.private_targets.clone());
         let stopping = CancellationToken::new();
-        let webhooks = Webhooks::new(targets, metrics.clone(), gone, stopping.clone());
+        let webhooks = Webhooks::new(targets, metrics.clone(), gone, &store, stopping.clone());
         let shadows = Shadows::new(
             shared_log.clone(),
             engine.clone(),

@@ -28,7 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     catalog::{Because, Catalog},
     clock,
-    deliver::{Again, Reader, Subscriptions},
+    deliver::{Again, Offered, Reader, Subscriptions},
     meta,
     problem::{Code, Problem},
     process::{NotTaken, Processor},
@@ -101,29 +101,29 @@ impl Inner {
         record.document.topics.contains(topic).then_some(name)
     }
 
-    /// How many of these events a subscription took up, from the first on; each with how often it was
+    /// What a subscription made of these events, from the first on; each with how often it was
     /// redriven, 0 for a replay.
     async fn offer_again(
         &self,
         name: &Name,
         partition: &PartitionId,
         events: impl Iterator<Item = (Offset, u32)>,
-    ) -> Result<usize, NotTaken> {
+    ) -> Result<Offered, NotTaken> {
         let subscription = self.subscriptions.get(name);
         let subscription = subscription.ok_or(NotTaken::NoLane)?;
         let events: Vec<Again> = events
             .map(|(offset, redrives)| Again { offset, redrives })
             .collect();
         let offered = subscription.offer_again(partition, &events).await;
-        let looked_at = offered.map_err(|problem| match problem.code {
+        let offered = offered.map_err(|problem| match problem.code {
             Code::InvalidDocument => NotTaken::NoLane,
             Code::Stopping => NotTaken::Stopping,
             _ => NotTaken::Failed(problem.detail),
         })?;
-        if looked_at == 0 && !events.is_empty() {
+        if offered.looked_at == 0 && !events.is_empty() {
             return Err(NotTaken::Full);
         }
-        Ok(looked_at)
+        Ok(offered)
     }
 }
 
@@ -247,7 +247,8 @@ impl Jobs {
     /// Begins a redrive. Blocks on the disk.
     ///
     /// # Errors
-    /// `invalid-document`, `too-many-jobs`.
+    /// `invalid-document`, `unknown-dead-letter`, `unknown-route`, `unknown-subscription`,
+    /// `too-many-jobs`.
     pub fn redrive(&self, request: RedriveRequest, by: String) -> Result<Job, Problem> {
         let bounds = self.shared.log.bounds(&self.shared.dead_letters);
         let end = bounds.map_err(Problem::internal)?.tail;

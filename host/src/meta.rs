@@ -37,6 +37,8 @@ pub mod tables {
     pub const POSITIONS: &str = "positions";
     /// Who set which subscription to where, and why.
     pub const RESETS: &str = "resets";
+    /// How long webhooks asked to be left alone.
+    pub const PAUSES: &str = "webhook-pauses";
     pub const IDEMPOTENCY: &str = "idempotency";
 }
 

@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     catalog::{Catalog, Resolved, RouteDocument},
+    clock::Steady,
     metrics::Metrics,
 };
 
@@ -66,6 +67,8 @@ struct Shared {
     guest_logs: Arc<GuestLogs>,
     tables: Arc<Tables>,
     places: Arc<Places>,
+    /// By which waits are counted.
+    clock: Steady,
 }
 
 impl Shared {
@@ -129,6 +132,7 @@ impl Processor {
             metrics,
             guest_logs: Arc::default(),
             tables,
+            clock: Steady::default(),
         };
         Self {
             shared: Arc::new(shared),

@@ -1,6 +1,6 @@
 //! Keys that wait for an event that was given up.
 
-use sandbar_tests::Hub;
+use sandbar_tests::{Hub, assert_problem};
 use serde_json::{Value, json};
 
 use crate::{consume, ids, publish, pull, settle, status, subscribe};
@@ -54,10 +54,20 @@ async fn a_held_key_waits_over_a_restart_until_it_is_released() {
         assert!(pull(&hub, "s", "").await.is_empty());
         assert_eq!(status(&hub, "s").await["held"], 1);
     }
-    assert_eq!(
-        release(&hub, json!({"events": [{"partition": "t/0", "offset": 1}]})).await,
-        0
-    );
+    for (partition, offset, words) in [("t/0", 1, "t/0/1 is not held"), ("t/7", 0, "t/7")] {
+        let events =
+            json!([{"partition": "t/0", "offset": 0}, {"partition": partition, "offset": offset}]);
+        let path = "/v1/subscriptions/s/release";
+        let refused = hub.post(path, json!({ "events": events })).await;
+        let problem = assert_problem(&refused, 422, "invalid-document");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(words),
+            "{problem}"
+        );
+        let pointer = problem["errors"][0]["pointer"].as_str().unwrap();
+        assert!(pointer.starts_with("/events/1"), "{problem}");
+    }
+    assert_eq!(status(&hub, "s").await["held"], 1, "nothing is released");
     assert_eq!(
         release(&hub, json!({"events": [{"partition": "t/0", "offset": 0}]})).await,
         1
@@ -97,10 +107,16 @@ async fn with_too_many_held_keys_reading_stops_and_says_so() {
         ),
         "{text}"
     );
-    // What was read before is still delivered; nothing more is read.
-    assert_eq!(ids(&consume(&hub, "s", 1).await), ["2"]);
+    // What was read before is still delivered, and may come to be held, too; nothing more is read.
+    reject_one(&hub, "2").await;
+    let now = status(&hub, "s").await;
+    assert!(
+        now["detail"].as_str().unwrap().contains("3 keys are held"),
+        "{now}"
+    );
+    assert_eq!(now["held"], 3, "{now}");
     assert!(pull(&hub, "s", "").await.is_empty());
-    assert_eq!(release(&hub, json!({})).await, 2);
+    assert_eq!(release(&hub, json!({})).await, 3);
     assert_eq!(ids(&consume(&hub, "s", 2).await), ["3", "4"]);
     assert_eq!(status(&hub, "s").await["state"], "running");
 }

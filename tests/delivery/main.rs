@@ -2,12 +2,15 @@
 //! letters, redrive and replay.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(target_os = "linux")]
+mod clock;
 mod documents;
 mod held;
 mod history;
 mod jobs;
 mod killed;
 mod offsets;
+mod once;
 mod pull;
 mod push;
 mod push_outage;
@@ -16,6 +19,7 @@ mod replay;
 mod restart;
 mod shared;
 mod streams;
+mod unknown;
 
 use sandbar_tests::{Answer, Hub, json_event};
 use serde_json::{Value, json};

@@ -368,3 +368,69 @@ async fn metrics_tell_how_it_stands() {
         assert!(text.contains(line), "{line}\n{text}");
     }
 }
+
+#[tokio::test]
+async fn a_delay_has_a_bound() {
+    let hub = Hub::start().await;
+    hub.topic("t", json!({})).await;
+    subscribe(&hub, "s", json!({"topics": ["t"]})).await;
+    publish(&hub, "t", 0, &["a"]).await;
+    let events = pull(&hub, "s", "").await;
+    let nack =
+        |delay: u64| json!({"nack": [{"lease": events[0]["sandbarlease"], "delay_ms": delay}]});
+    let path = "/v1/subscriptions/s/ack";
+    let refused = hub.post(path, nack(43_200_001)).await;
+    let problem = assert_problem(&refused, 422, "invalid-document");
+    assert_eq!(
+        problem["errors"][0]["pointer"], "/nack/0/delay_ms",
+        "{problem}"
+    );
+    assert_eq!(settle(&hub, "s", nack(43_200_000)).await, ["retrying"]);
+}
+
+#[tokio::test]
+async fn the_command_line_settles_in_every_way() {
+    let hub = Hub::start().await;
+    hub.topic("t", json!({})).await;
+    subscribe(&hub, "s", json!({"topics": ["t"]})).await;
+    publish(&hub, "t", 0, &["a", "b", "c"]).await;
+    let events = pull(&hub, "s", "limit=2").await;
+    let tokens = leases(&events);
+    let ack = |arguments: &[&str]| {
+        let ran = hub.sandbar(&[&["subscription", "ack", "s"], arguments].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout
+    };
+    let extended = ack(&[tokens[0].as_str(), "--extend", "600"]);
+    assert!(extended.contains("extended"), "{extended}");
+    let delayed = ack(&[tokens[1].as_str(), "--nack", "--delay", "43200000"]);
+    assert!(delayed.contains("retrying"), "{delayed}");
+    // It waits: what comes is another.
+    assert_eq!(ids(&pull(&hub, "s", "").await), ["2"]);
+    let request = hub.request(reqwest::Method::GET, "/v1/subscriptions/s/events");
+    publish(&hub, "t", 3, &["d"]).await;
+    let mut stream = request
+        .header("accept", "application/x-ndjson")
+        .send()
+        .await
+        .expect("it answers");
+    let line = stream.chunk().await.expect("a line").expect("a line");
+    let event: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
+    let cursor = event["sandbarcursor"].as_str().unwrap();
+    let covered = ack(&["--upto", cursor]);
+    assert!(covered.contains("1 acknowledged"), "{covered}");
+    for wrong in [
+        &["subscription", "ack", "s"][..],
+        &["subscription", "ack", "s", "x", "--delay", "1"],
+        &["subscription", "ack", "s", "x", "--nack", "--extend", "1"],
+    ] {
+        assert_eq!(hub.sandbar(wrong).code, 2, "{wrong:?}");
+    }
+    let _ = hub
+        .post("/v1/subscriptions/s/pause", json!({}))
+        .await
+        .expect(200);
+    let ran = hub.sandbar(&["subscription", "pull", "s"]);
+    assert!(ran.stderr.contains("s is paused"), "{ran:?}");
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{ran:?}");
+}

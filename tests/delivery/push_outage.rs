@@ -60,7 +60,7 @@ async fn everything_published_is_acknowledged_or_dead() {
         "push": {
             "url": receiver.url(),
             "concurrency": 6,
-            "timeouts": {"connect_ms": 1000, "first_byte_ms": 100, "total_ms": 200}
+            "timeouts": {"connect_ms": 200, "first_byte_ms": 100, "total_ms": 200}
         }
     });
     let _ = hub.put("/v1/subscriptions/s", document).await.expect(201);

@@ -558,6 +558,11 @@ async fn a_replay_to_a_subscription_reaches_it_alone() {
         (&progress["done"], &progress["total"]),
         (&json!(10), &json!(10))
     );
+    assert_eq!(
+        (&progress["redriven"], &progress["left_out"]),
+        (&json!(5), &json!({"filtered": 5})),
+        "{progress}"
+    );
     let mut again = pull(&hub, "s", 5).await;
     again.sort_by_key(|one| one["data"]["n"].as_u64());
     assert_eq!(
@@ -574,6 +579,10 @@ async fn a_replay_to_a_subscription_reaches_it_alone() {
         (json!({"from": "earliest", "topic": "out"}), "/topic"),
         (json!({"from": "earliest", "rate": 0}), "/rate"),
         (json!({"from": {"time": "noon"}}), "/from/time"),
+        (
+            json!({"from": {"time": "2026-01-02T00:00:00Z"}, "to": {"time": "2026-01-01T00:00:00Z"}}),
+            "/to/time",
+        ),
     ] {
         let problem = assert_problem(&hub.post(REPLAY, request).await, 422, "invalid-document");
         assert!(
@@ -587,4 +596,9 @@ async fn a_replay_to_a_subscription_reaches_it_alone() {
     assert_problem(&unknown, 404, "unknown-subscription");
     let ran = hub.sandbar(&["replay", "subscription", "s", "--from", "0:10", "--json"]);
     assert_eq!(ran.json()["progress"]["done"], 10);
+    let ran = hub.sandbar(&["replay", "subscription", "s", "--from", "0:10", "--dry-run"]);
+    assert!(
+        ran.stdout.starts_with("10 events would be offered"),
+        "{ran:?}"
+    );
 }

@@ -139,3 +139,26 @@ async fn a_subscription_that_is_deleted_and_made_again_begins_anew() {
     );
     assert_eq!(ids(&consume(&hub, "s", 2).await), ["0", "1"]);
 }
+
+#[tokio::test]
+async fn a_delay_that_was_asked_for_holds_over_a_restart() {
+    let mut hub = Hub::start().await;
+    hub.topic("t", json!({})).await;
+    // Its own waits are over before a hub has started.
+    let retry = json!({"initial_ms": 1, "max_ms": 1});
+    subscribe(&hub, "s", json!({"topics": ["t"], "retry": retry})).await;
+    publish(&hub, "t", 0, &["a", "b"]).await;
+    let events = pull(&hub, "s", "").await;
+    let nack = json!([
+        {"lease": events[0]["sandbarlease"], "delay_ms": 36_000_000},
+        {"lease": events[1]["sandbarlease"]},
+    ]);
+    assert_eq!(
+        settle(&hub, "s", json!({ "nack": nack })).await,
+        ["retrying", "retrying"]
+    );
+    hub.stop();
+    hub.restart().await;
+    assert_eq!(ids(&pull(&hub, "s", "wait=30").await), ["1"]);
+    assert_eq!(status(&hub, "s").await["waiting"], 2);
+}

@@ -185,4 +185,22 @@ async fn a_limit_with_no_room_for_one_body_is_told_at_the_start() {
     let refused = Hub::try_start_on(&folder.path().join("data"), options).await;
     let reason = refused.map(drop).expect_err("it does not start");
     assert!(reason.contains("--max-inflight-bytes 1000"), "{reason}");
+    assert!(reason.contains("--max-body-bytes"), "{reason}");
+    // A limit that nobody set has a name, too.
+    let options = Options {
+        arguments: [
+            "--max-inflight-bytes",
+            "1000000",
+            "--max-body-bytes",
+            "300000",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    };
+    let refused = Hub::try_start_on(&folder.path().join("data"), options).await;
+    let reason = refused.map(drop).expect_err("it does not start");
+    assert!(
+        reason.contains("which --max-plugin-bytes allows"),
+        "{reason}"
+    );
 }

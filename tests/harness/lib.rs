@@ -5,6 +5,8 @@
 mod answer;
 mod api;
 mod cli;
+#[cfg(target_os = "linux")]
+mod clock;
 mod events;
 mod guests;
 mod process;
@@ -12,6 +14,8 @@ mod receiver;
 
 pub use answer::{Answer, assert_problem};
 pub use cli::{Ran, path_with_toolchains};
+#[cfg(target_os = "linux")]
+pub use clock::WallClock;
 pub use events::{Publish, event, json_event};
 pub use guests::{guest, variant};
 pub use process::{Hub, Options, binary, repository, run_to_failure};

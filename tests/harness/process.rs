@@ -1,6 +1,7 @@
 //! The hub as a process: started, stopped, killed, started again on the same folder.
 
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -19,6 +20,8 @@ pub struct Options {
     pub arguments: Vec<String>,
 }
 
+type Environment = Vec<(&'static str, OsString)>;
+
 /// A hub that runs, or ran.
 #[derive(Debug)]
 pub struct Hub {
@@ -28,6 +31,7 @@ pub struct Hub {
     /// Removed with the hub, unless the folder was given.
     temporary: Option<TempDir>,
     options: Options,
+    environment: Environment,
     log: Arc<Mutex<String>>,
     pub(crate) http: reqwest::Client,
 }
@@ -75,11 +79,25 @@ impl Hub {
     }
 
     pub async fn start_with(options: Options) -> Self {
+        Self::start_in(options, Environment::new()).await
+    }
+
+    /// Under a wall clock that the test sets.
+    #[cfg(target_os = "linux")]
+    pub async fn start_under(clock: &crate::WallClock, options: Options) -> Self {
+        Self::start_in(options, clock.environment()).await
+    }
+
+    async fn start_in(options: Options, environment: Environment) -> Self {
         let temporary = TempDir::new().expect("a temporary folder can be made");
         let folder = temporary.path().join("data");
-        let mut hub = Self::start_on(&folder, options).await;
-        hub.temporary = Some(temporary);
-        hub
+        match Self::start_as(&folder, options, environment).await {
+            Ok(mut hub) => {
+                hub.temporary = Some(temporary);
+                hub
+            }
+            Err(reason) => panic!("the hub did not start: {reason}"),
+        }
     }
 
     /// On a folder that the caller keeps.
@@ -93,7 +111,15 @@ impl Hub {
     /// # Errors
     /// What the hub wrote, when it ended instead of becoming ready.
     pub async fn try_start_on(folder: &Path, options: Options) -> Result<Self, String> {
-        let mut spawned = spawn(folder, &options);
+        Self::start_as(folder, options, Environment::new()).await
+    }
+
+    async fn start_as(
+        folder: &Path,
+        options: Options,
+        environment: Environment,
+    ) -> Result<Self, String> {
+        let mut spawned = spawn(folder, &options, &environment);
         let Some(url) = spawned.url() else {
             let mut child = spawned.child;
             let status = child.wait().expect("a child can be waited for");
@@ -109,6 +135,7 @@ impl Hub {
             folder: folder.to_owned(),
             temporary: None,
             options,
+            environment,
             log: spawned.log,
             http,
         };
@@ -192,7 +219,10 @@ impl Hub {
     /// # Errors
     /// What the hub wrote, when it ended instead of becoming ready.
     pub async fn try_restart(&mut self) -> Result<(), String> {
-        let mut fresh = Self::try_start_on(&self.folder, self.options.clone()).await?;
+        let mut fresh = {
+            let (options, environment) = (self.options.clone(), self.environment.clone());
+            Self::start_as(&self.folder, options, environment).await?
+        };
         // The one that ended goes with `fresh`.
         std::mem::swap(&mut self.child, &mut fresh.child);
         self.url.clone_from(&fresh.url);
@@ -202,7 +232,7 @@ impl Hub {
 
     /// Starts on the same folder and kills after `delay`, most likely in the middle of recovery.
     pub fn start_and_kill(&mut self, delay: std::time::Duration) {
-        let mut spawned = spawn(&self.folder, &self.options);
+        let mut spawned = spawn(&self.folder, &self.options, &self.environment);
         std::thread::sleep(delay);
         let _ = spawned.child.kill();
         spawned.child.wait().expect("a child can be waited for");
@@ -240,7 +270,7 @@ impl Spawned {
     }
 }
 
-fn spawn(folder: &Path, options: &Options) -> Spawned {
+fn spawn(folder: &Path, options: &Options, environment: &Environment) -> Spawned {
     let mut command = Command::new(binary());
     command
         .args([
@@ -256,6 +286,7 @@ fn spawn(folder: &Path, options: &Options) -> Spawned {
         .env_remove("SANDBAR_DATA")
         .env_remove("SANDBAR_LISTEN")
         .env_remove("RUST_LOG")
+        .envs(environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

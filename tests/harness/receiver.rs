@@ -49,6 +49,8 @@ pub enum Reply {
     Hang,
     /// Closes the connection in the middle of the answer.
     Break { status: u16 },
+    /// Closes the connection behind so many bytes of the answer.
+    BreakBehind { status: u16, bytes: usize },
     /// Answers after a while.
     Late { status: u16, after: Duration },
     /// Answers when the test says so: see [`Receiver::release`].
@@ -74,6 +76,9 @@ impl Reply {
         }
     }
 }
+
+/// A part of a long answer, in bytes.
+const CHUNK: usize = 16 * 1024;
 
 type Behaviour = Box<dyn Fn(&Received) -> Reply + Send + Sync>;
 
@@ -311,6 +316,15 @@ async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Respons
                 Err(std::io::Error::other("broken on purpose"))
             });
             let parts = futures_util::StreamExt::chain(start, end);
+            (status, Vec::new(), Body::from_stream(parts))
+        }
+        Reply::BreakBehind { status, bytes } => {
+            let parts = (0..bytes.div_ceil(CHUNK)).map(|_| Ok(Bytes::from_static(&[b'x'; CHUNK])));
+            let end = futures_util::stream::once(async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Err(std::io::Error::other("broken on purpose"))
+            });
+            let parts = futures_util::StreamExt::chain(futures_util::stream::iter(parts), end);
             (status, Vec::new(), Body::from_stream(parts))
         }
         Reply::Late { status, after } => {

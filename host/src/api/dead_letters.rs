@@ -30,7 +30,7 @@ pub(super) struct ListQuery {
     /// `name` or `name@version`.
     plugin: Option<String>,
     /// `rejected`, `trap`, `deadline`, `memory`, `output-limit`, `contract`, `retries-exhausted`,
-    /// `undeclared-target`, `bad-answer`, `expired`, `refused`, `trimmed`.
+    /// `undeclared-target`, `bad-answer`, `expired`, `refused`.
     cause: Option<String>,
     /// The topic of the original event.
     topic: Option<String>,
@@ -110,6 +110,7 @@ pub(super) async fn get(
     responses(
         (status = 200, description = "With dry_run: what would be redriven; nothing has changed", body = RedrivePlan),
         (status = 202, description = "Begun", body = Job),
+        (status = 404, description = "unknown-dead-letter, unknown-route, unknown-subscription: named, and there are none", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "too-many-jobs", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-document", body = ProblemDocument, content_type = "application/problem+json"),
     ))]

@@ -212,6 +212,18 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             };
             Problem::new(Code::InvalidDocument, format!("{at}{reason}")).errors(vec![place])
         } else {
+            // An object where an enum has exactly one member is taken for a mistake in the JSON.
+            let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+            if is_json {
+                let reason = "an object with exactly one member is wanted here";
+                let place = Place {
+                    pointer: pointer.clone(),
+                    reason: reason.to_owned(),
+                    ..Place::default()
+                };
+                let detail = format!("{pointer}: {reason}");
+                return Problem::new(Code::InvalidDocument, detail).errors(vec![place]);
+            }
             Problem::new(
                 Code::MalformedBody,
                 format!("the body is not JSON: {inner}"),

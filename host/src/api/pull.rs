@@ -31,6 +31,8 @@ use crate::{
 use streamed::{LINES, SERVER_SENT, streamed_events};
 
 const LONGEST_LEASE: f64 = 12.0 * 60.0 * 60.0;
+/// As long as a lease may be.
+const LONGEST_DELAY_MS: u64 = 12 * 60 * 60 * 1000;
 /// A batch is closed when its events have so many bytes.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
@@ -183,7 +185,7 @@ pub(super) struct AckRequest {
 #[serde(deny_unknown_fields)]
 struct Nack {
     lease: String,
-    /// Absent: as the subscription's `retry` says.
+    /// Up to 43200000, twelve hours. Absent: as the subscription's `retry` says.
     delay_ms: Option<u64>,
     #[serde(default)]
     reason: String,
@@ -298,6 +300,14 @@ impl AckRequest {
             read.add(|| format!("/ack/{index}"), lease, Outcome::Ack);
         }
         for (index, nack) in self.nack.into_iter().enumerate() {
+            if let Some(delay) = nack.delay_ms.filter(|delay| *delay > LONGEST_DELAY_MS) {
+                read.places.push(Place {
+                    pointer: format!("/nack/{index}/delay_ms"),
+                    reason: format!("{delay} is more than {LONGEST_DELAY_MS}, twelve hours"),
+                    ..Place::default()
+                });
+                continue;
+            }
             let outcome = Outcome::Retry {
                 after: nack.delay_ms.map(Duration::from_millis),
                 note: attempt(now, nack.reason),
@@ -329,7 +339,7 @@ impl AckRequest {
         let first = &read.places[0];
         let detail = format!("{}: {}", first.pointer, first.reason);
         Err(Problem::new(Code::InvalidDocument, detail)
-            .help("Nothing was settled. Send the texts of 'sandbarlease' or of the header sandbar-lease as they came.")
+            .help("Nothing was settled. Send the texts of 'sandbarlease' or of the header sandbar-lease as they came, and times within their bounds.")
             .errors(read.places))
     }
 }

@@ -31,6 +31,21 @@ pub struct ProblemDocument {
     pub gate: Vec<GateReport>,
 }
 
+impl From<Problem> for ProblemDocument {
+    fn from(problem: Problem) -> Self {
+        let code = problem.code;
+        Self {
+            r#type: format!("/problems/{}", code.as_str()),
+            title: code.title().to_owned(),
+            status: code.status(),
+            detail: problem.detail,
+            help: problem.help.unwrap_or_else(|| code.advice().to_owned()),
+            errors: problem.errors,
+            gate: problem.gate,
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status =
@@ -38,21 +53,13 @@ impl IntoResponse for Problem {
         if self.code == Code::Internal {
             tracing::error!(detail = self.detail, "a request failed inside the hub");
         }
-        let document = ProblemDocument {
-            r#type: format!("/problems/{}", self.code.as_str()),
-            title: self.code.title().to_owned(),
-            status: status.as_u16(),
-            detail: self.detail,
-            help: self.help.unwrap_or_else(|| self.code.advice().to_owned()),
-            errors: self.errors,
-            gate: self.gate,
-        };
-        let mut response = (status, Json(document)).into_response();
+        let retry_after = self.retry_after;
+        let mut response = (status, Json(ProblemDocument::from(self))).into_response();
         let media_type = HeaderValue::from_static("application/problem+json");
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, media_type);
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = retry_after {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));

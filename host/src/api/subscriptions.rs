@@ -92,6 +92,7 @@ pub(super) async fn list(State(hub): Shared) -> Result<Answer<SubscriptionList>,
     responses(
         (status = 201, description = "Made", body = SubscriptionAnswer),
         (status = 200, description = "Was there; now as asked", body = SubscriptionAnswer),
+        (status = 416, description = "offset-past-tail", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-document, invalid-name", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn put(
@@ -110,6 +111,7 @@ pub(super) async fn put(
     request_body = SubscriptionDocument,
     responses(
         (status = 200, body = PlannedSubscription),
+        (status = 416, description = "offset-past-tail", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-document, invalid-name", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn check(
@@ -187,7 +189,8 @@ pub(super) async fn resume(
     answer_of(&hub, name).await.map(Answer)
 }
 
-/// Lets a subscription go on whose webhook asked not to be called any more.
+/// Lets a subscription go on whose webhook asked not to be called any more, or is left alone because it
+/// failed: what waits is sent at once.
 #[utoipa::path(post, path = "/v1/subscriptions/{subscription}/enable", tag = "subscriptions", operation_id = "enable_subscription",
     params(("subscription" = String, Path)),
     responses(
@@ -198,10 +201,7 @@ pub(super) async fn enable(
     State(hub): Shared,
     Path(subscription): Path<String>,
 ) -> Result<Answer<SubscriptionAnswer>, Problem> {
-    let change = move |catalog: &crate::catalog::Catalog| {
-        catalog.set_subscription_disabled(&subscription, None)
-    };
-    let (name, _) = hub.change_subscription(change).await?;
+    let name = hub.enable_subscription(subscription).await?;
     answer_of(&hub, name).await.map(Answer)
 }
 
@@ -263,6 +263,7 @@ pub(super) struct ResetList {
     responses(
         (status = 200, body = ResetTarget),
         (status = 404, description = "unknown-subscription", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 416, description = "offset-past-tail", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-document", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn reset(

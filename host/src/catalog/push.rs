@@ -236,6 +236,13 @@ impl PushDocument {
                 return Err(invalid(&format!("{pointer}/{name}"), reason));
             }
         }
+        if timeouts.connect_ms > timeouts.total_ms {
+            let reason = format!(
+                "{} is more than timeouts/total_ms, {}: a connection could never be given so long",
+                timeouts.connect_ms, timeouts.total_ms
+            );
+            return Err(invalid(&format!("{pointer}/timeouts/connect_ms"), reason));
+        }
         Ok(())
     }
 

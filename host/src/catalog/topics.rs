@@ -228,9 +228,20 @@ impl Catalog {
         name: &str,
         document: &TopicDocument,
     ) -> Result<PlannedTopic, Problem> {
-        let name = user_name(name)?;
+        let name = if name == DEAD_LETTERS {
+            retained(state, document)?
+        } else {
+            user_name(name)?
+        };
         check(document)?;
         let mut document = document.clone();
+        if let Some(own) = state.topics.get(&name).filter(|_| name.is_reserved()) {
+            let retention = document.retention;
+            document = TopicDocument {
+                retention,
+                ..own.document()
+            };
+        }
         let contract = match &document.contract {
             None => None,
             Some(reference) => {
@@ -472,4 +483,18 @@ fn check(document: &TopicDocument) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// The name of the topic of dead letters, of which nothing may be changed but how long they are kept.
+fn retained(state: &State, document: &TopicDocument) -> Result<Name, Problem> {
+    let topic = find(state, DEAD_LETTERS)?;
+    let retention = document.retention;
+    // What was left out, or is as it was told.
+    let fits = [TopicDocument::default(), topic.document()]
+        .map(|base| TopicDocument { retention, ..base });
+    if fits.contains(document) {
+        return Ok(topic.name.clone());
+    }
+    let detail = format!("of {DEAD_LETTERS} nothing can be changed but 'retention'");
+    Err(Problem::new(Code::ReservedName, detail).help("Send a document with 'retention' alone."))
 }

@@ -35,7 +35,7 @@ pub(super) struct SelectArgs {
     #[arg(long)]
     plugin: Option<String>,
     /// rejected, trap, deadline, memory, output-limit, contract, retries-exhausted,
-    /// undeclared-target, bad-answer, expired, refused, trimmed
+    /// undeclared-target, bad-answer, expired, refused
     #[arg(long)]
     cause: Option<String>,
     /// The topic of the original event.

@@ -164,12 +164,18 @@ pub(super) fn point(text: &str) -> Result<Value, Failure> {
 }
 
 fn plan(plan: &Value) {
-    let into = table::cell(&plan["into"]);
-    say!(
-        "{} events, some {} KiB, would go to {into}",
-        plan["events"],
-        plan["bytes"].as_u64().unwrap_or(0).div_ceil(1024)
-    );
+    match plan["into"].is_null() {
+        true => say!(
+            "{} events would be offered; the subscription's filters may leave some out",
+            plan["events"]
+        ),
+        false => say!(
+            "{} events, some {} KiB, would go to {}",
+            plan["events"],
+            plan["bytes"].as_u64().unwrap_or(0).div_ceil(1024),
+            table::cell(&plan["into"])
+        ),
+    }
     let rows: Vec<_> = (plan["parts"].as_array().into_iter().flatten())
         .map(|part| {
             ["partition", "from", "to", "events"]

@@ -38,7 +38,7 @@ pub(super) enum SubscriptionCommand {
     Pause { subscription: String },
     /// Go on after a pause.
     Resume { subscription: String },
-    /// Go on after its webhook asked not to be called any more.
+    /// Go on after its webhook asked not to be called any more, or not for a while.
     Enable { subscription: String },
     /// Send an event to its webhook, once, and show the whole exchange.
     Test(webhook::TestArgs),
@@ -56,14 +56,24 @@ pub(super) enum SubscriptionCommand {
 pub(super) struct AckArgs {
     subscription: String,
     /// `sandbarlease` of events, or the header `sandbar-lease` of a batch.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "upto")]
     leases: Vec<String>,
     /// Have them delivered again.
-    #[arg(long, conflicts_with = "reject")]
-    nack: bool,
-    /// Never deliver them again: they become dead letters.
     #[arg(long)]
+    nack: bool,
+    /// With --nack: not before so many milliseconds; default: as the subscription's retry says.
+    #[arg(long, value_name = "MS", requires = "nack")]
+    delay: Option<u64>,
+    /// Keep them for so many seconds from now on.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["nack", "reject"])]
+    extend: Option<f64>,
+    /// Never deliver them again: they become dead letters.
+    #[arg(long, conflicts_with = "nack")]
     reject: bool,
+    /// Acknowledge all of a stream up to this cursor (`id` of a server-sent event, `sandbarcursor` of a
+    /// line).
+    #[arg(long, value_name = "CURSOR")]
+    upto: Option<String>,
     /// Kept with the event's story.
     #[arg(long, default_value = "")]
     reason: String,
@@ -134,10 +144,26 @@ fn ack(client: &Client, args: &AckArgs) -> Outcome {
     let request = if args.reject {
         json!({ "reject": noted() })
     } else if args.nack {
-        json!({ "nack": noted() })
+        let mut nack = noted();
+        if let Some(delay) = args.delay {
+            for one in &mut nack {
+                one["delay_ms"] = json!(delay);
+            }
+        }
+        json!({ "nack": nack })
+    } else if let Some(seconds) = args.extend {
+        let leases = args.leases.iter();
+        let extend: Vec<Value> = leases
+            .map(|lease| json!({"lease": lease, "seconds": seconds}))
+            .collect();
+        json!({ "extend": extend })
     } else {
         json!({ "ack": args.leases })
     };
+    let mut request = request;
+    if let Some(upto) = &args.upto {
+        request["upto"] = json!(upto);
+    }
     let path = path(&["subscriptions", &args.subscription, "ack"])?;
     let answer = client.post(&path, &request)?;
     client.print(&answer, |answer| {
@@ -151,7 +177,12 @@ fn ack(client: &Client, args: &AckArgs) -> Outcome {
                 ]
             })
             .collect();
-        table::print(&["lease", "status", "events"], &rows);
+        if !rows.is_empty() {
+            table::print(&["lease", "status", "events"], &rows);
+        }
+        if args.upto.is_some() {
+            say!("{} acknowledged", answer["acknowledged"]);
+        }
     });
     Ok(())
 }

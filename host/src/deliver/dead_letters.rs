@@ -28,7 +28,7 @@ pub struct Selection {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
     /// `rejected`, `trap`, `deadline`, `memory`, `output-limit`, `contract`, `retries-exhausted`,
-    /// `undeclared-target`, `bad-answer`, `expired`, `refused`, `trimmed`.
+    /// `undeclared-target`, `bad-answer`, `expired`, `refused`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// The topic of the original event.

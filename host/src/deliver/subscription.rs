@@ -45,14 +45,14 @@ mod taken;
 mod token;
 mod unclaimed;
 
-pub use again::Again;
+pub use again::{Again, Offered};
 pub use chunk::Cache;
 pub use gap::Gap;
 pub use group::{Counts, Policy};
 pub use journal::{Author, Journal, Tails, Written};
 pub use lane::Lane;
 pub use positions::{Move, Position, Positions, Reset};
-pub use reset::{ResetTarget, ResetTo, offset_of_start};
+pub use reset::{ResetTarget, ResetTo, check_offsets, offset_of_start};
 pub use settle::{Outcome, Settled};
 pub use status::{LaneStatus, SubscriptionState, SubscriptionStatus};
 pub use stream::{Form, stream};
@@ -158,6 +158,22 @@ impl Subscription {
             streams: stream::Streams::default(),
             ended: CancellationToken::new(),
         }
+    }
+
+    /// The clock by which leases and waits are kept; nobody sets it.
+    #[must_use]
+    pub fn clock(&self) -> Steady {
+        self.shared.clock
+    }
+
+    /// Hands out at once what waits for a time: somebody knows that it will fare better now.
+    pub fn hurry(&self) {
+        for lane in &self.lanes().all {
+            let mut inner = lane.lock();
+            inner.group.hurry();
+            Lane::touch(&mut inner);
+        }
+        self.wake();
     }
 
     /// What holds now.

@@ -11,11 +11,21 @@ use std::{
 
 use futures_util::future::join_all;
 use sandbar_types::Name;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::subscription::{Subscription, TakenEvent};
-use crate::{catalog::PushDocument, dial::Targets, metrics::Metrics, problem::Problem};
+use crate::{
+    catalog::PushDocument,
+    clock::{self, Steady},
+    dial::Targets,
+    meta,
+    metrics::Metrics,
+    problem::Problem,
+};
 
 mod breaker;
 mod client;
@@ -27,6 +37,7 @@ mod failure;
 mod handshake;
 mod outcome;
 mod pace;
+mod pauses;
 mod record;
 mod request;
 mod retry_after;
@@ -35,6 +46,7 @@ mod trial;
 mod trust;
 
 use client::Exchange;
+use pauses::{Endpoint, Pauses};
 use request::Due;
 use signature::Place;
 
@@ -53,6 +65,9 @@ pub struct Webhook {
     /// Events of one request, at most.
     batch: usize,
     records: Arc<record::Records>,
+    clock: Steady,
+    /// Closes the breaker.
+    close: Notify,
 }
 
 /// A webhook at the time of a scrape.
@@ -76,6 +91,7 @@ pub struct Webhooks {
     targets: Arc<Targets>,
     metrics: Arc<Metrics>,
     gone: mpsc::Sender<Gone>,
+    pauses: Pauses,
     stopping: CancellationToken,
     running: Mutex<BTreeMap<Name, Running>>,
 }
@@ -87,12 +103,14 @@ impl Webhooks {
         targets: Arc<Targets>,
         metrics: Arc<Metrics>,
         gone: mpsc::Sender<Gone>,
+        store: &Arc<dyn meta::Store>,
         stopping: CancellationToken,
     ) -> Self {
         Self {
             targets,
             metrics,
             gone,
+            pauses: Pauses::new(store),
             stopping,
             running: Mutex::default(),
         }
@@ -129,7 +147,18 @@ impl Webhooks {
             batch: document.batch.map_or(1, |batch| batch.max_events.max(1)) as usize,
             document: document.clone(),
             records: records.unwrap_or_default(),
+            clock: subscription.clock(),
+            close: Notify::new(),
         });
+        let endpoint = Endpoint {
+            id: settings.record.id,
+            url: document.url.clone(),
+        };
+        let kept = self.pauses.of(&webhook.name, &endpoint, clock::now());
+        let kept = kept.map_err(Problem::internal)?;
+        let kept = kept.map(|until| webhook.clock.from_wall(until));
+        // Whoever changes the document has it tried at once.
+        let paused = kept.filter(|_| known.is_none());
         let stop = self.stopping.child_token();
         let driver = driver::Driver {
             subscription: subscription.clone(),
@@ -137,6 +166,12 @@ impl Webhooks {
             meter: self.metrics.push_meter(&subscription.name),
             gone: self.gone.clone(),
             stop: stop.clone(),
+            keeper: driver::Keeper {
+                pauses: self.pauses.clone(),
+                endpoint,
+                kept,
+            },
+            paused,
         };
         let task = tokio::spawn(driver.run());
         let started = Running {
@@ -150,10 +185,22 @@ impl Webhooks {
         Ok(())
     }
 
-    /// Ends a webhook; requests under way come to their end.
+    /// Ends a webhook; requests under way come to their end. Blocks on the disk.
     pub fn remove(&self, name: &Name) {
-        if let Some(removed) = self.running().remove(name) {
-            removed.stop.cancel();
+        let Some(removed) = self.running().remove(name) else {
+            return;
+        };
+        removed.stop.cancel();
+        if let Err(error) = self.pauses.forget(name) {
+            // It is of this subscription and no other: nothing but its place is lost.
+            tracing::warn!(subscription = %name, %error, "the pause of its webhook could not be forgotten");
+        }
+    }
+
+    /// Has requests sent again at once, however long the endpoint asked to be left alone.
+    pub fn close_breaker(&self, name: &Name) {
+        if let Some(webhook) = self.get(name) {
+            webhook.close.notify_one();
         }
     }
 
@@ -208,10 +255,16 @@ impl Webhook {
         self.client.exchange(request).await
     }
 
+    /// Whether it is left alone for a while.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.records.breaker() != BreakerState::Closed
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn status(&self) -> PushStatus {
-        self.records.status()
+        self.records.status(&self.clock)
     }
 }
 

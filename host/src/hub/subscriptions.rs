@@ -6,8 +6,10 @@ use sandbar_types::Name;
 
 use super::Hub;
 use crate::{
-    catalog::{PlannedSubscription, Put, SubscriptionDocument, SubscriptionRecord},
-    deliver::Subscription,
+    catalog::{
+        PlannedSubscription, Put, SubscriptionDocument, SubscriptionRecord, SubscriptionStart,
+    },
+    deliver::{Subscription, check_offsets},
     problem::{Code, Problem},
 };
 
@@ -24,6 +26,7 @@ impl Hub {
         let _changing = self.changing_subscriptions.lock().await;
         self.blocking(move |hub| {
             let targets = &hub.config.private_targets;
+            hub.check_start(&document)?;
             let (name, record, put) = hub.catalog.put_subscription(&name, document, targets)?;
             hub.run_subscription(&name, record)?;
             Ok((name, put))
@@ -42,9 +45,26 @@ impl Hub {
     ) -> Result<PlannedSubscription, Problem> {
         self.blocking(move |hub| {
             let targets = &hub.config.private_targets;
+            hub.check_start(&document)?;
             hub.catalog.plan_subscription(&name, document, targets)
         })
         .await
+    }
+
+    /// Whether a start by offsets is one; the catalog checks the rest, and knows no offsets. Blocks on
+    /// the disk.
+    fn check_start(&self, document: &SubscriptionDocument) -> Result<(), Problem> {
+        let SubscriptionStart::Offsets(offsets) = &document.start else {
+            return Ok(());
+        };
+        let topics = document.topics.iter();
+        let topics = topics.filter_map(|topic| self.catalog.topic(topic.as_str()).ok());
+        let named = topics.flat_map(|topic| topic.partition_ids());
+        let named = named.filter_map(|partition| {
+            let offset = offsets.get(&partition.to_string())?;
+            Some((partition, *offset))
+        });
+        check_offsets(&*self.log, "/start/offsets", named)
     }
 
     /// Has a subscription work as its record says. Blocks on the disk.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Hub, calls::parse_events};
 use crate::{
-    deliver::{Gone, PushStatus, PushTest, Webhook},
+    deliver::{Gone, PushStatus, PushTest, Subscription, Webhook},
     problem::{Code, Problem},
 };
 
@@ -45,7 +45,34 @@ impl Hub {
             Some(event) => parse_events(&[event])?.pop(),
             None => None,
         };
-        Ok(webhook.test(event).await)
+        let test = webhook.test(event).await;
+        if test.delivered && webhook.rests() {
+            // It is up again: nothing speaks against the rest.
+            self.send_at_once(&*self.subscription(name)?);
+        }
+        Ok(test)
+    }
+
+    /// Lets a subscription go on whose webhook asked not to be called any more, or not for a while.
+    ///
+    /// # Errors
+    /// `unknown-subscription`; when meta cannot be written.
+    pub async fn enable_subscription(
+        self: &Arc<Self>,
+        name: String,
+    ) -> Result<sandbar_types::Name, Problem> {
+        let change =
+            move |catalog: &crate::catalog::Catalog| catalog.set_subscription_disabled(&name, None);
+        let (name, record) = self.change_subscription(change).await?;
+        if record.document.push.is_some() {
+            self.send_at_once(&*self.subscription(name.as_str())?);
+        }
+        Ok(name)
+    }
+
+    fn send_at_once(&self, subscription: &Subscription) {
+        self.webhooks.close_breaker(&subscription.name);
+        subscription.hurry();
     }
 }
 

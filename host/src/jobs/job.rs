@@ -99,7 +99,8 @@ pub struct Progress {
     /// Left out on purpose by a plugin, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
-    /// Not taken: `already-redriven`, `too-often`, `gone`, `route-gone`, `subscription-gone`.
+    /// Not taken: `already-redriven`, `too-often`, `gone`, `route-gone`, `subscription-gone`; of
+    /// a replay to a subscription `filtered`: not for it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, u64>,
     /// What to do about those that were left out.

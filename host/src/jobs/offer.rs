@@ -14,6 +14,8 @@ use crate::{catalog::Because, problem::Problem, process::NotTaken};
 
 /// The most events of one chunk.
 const CHUNK: u64 = 500;
+/// Why an event is left out: it is not for the subscription.
+const FILTERED: &str = "filtered";
 /// How long to wait before one that takes no events is asked again, in milliseconds.
 const ASK_AGAIN: u64 = 50;
 
@@ -185,8 +187,8 @@ pub(super) async fn run(shared: &Shared, entry: &Entry) -> Result<Ended, String>
             let offered = shared
                 .offer_again(&work.subscription, &source, events)
                 .await;
-            let count = match offered {
-                Ok(count) => count,
+            let offered = match offered {
+                Ok(offered) => offered,
                 Err(NotTaken::NoLane) => {
                     let detail = format!(
                         "subscription {} was deleted, or reads the topic no more",
@@ -202,12 +204,16 @@ pub(super) async fn run(shared: &Shared, entry: &Entry) -> Result<Ended, String>
                 }
                 Err(NotTaken::Failed(detail)) => return Err(detail),
             };
+            let (count, filtered) = (offered.looked_at, offered.filtered as u64);
             pace.took(count);
             entry.goes_on();
             work.parts[index].next = next + count as u64;
             entry.keep(Work::Offer(work.clone()), |progress| {
                 progress.done += count as u64;
-                progress.redriven += count as u64;
+                progress.redriven += count as u64 - filtered;
+                if filtered > 0 {
+                    *progress.left_out.entry(FILTERED.to_owned()).or_default() += filtered;
+                }
             });
             entry.save(shared, Work::Offer(work.clone())).await?;
         }

@@ -49,6 +49,15 @@ pub struct Part {
 pub fn parts(log: &dyn Log, topic: &Topic, from: &Point, to: &Point) -> Result<Vec<Part>, Problem> {
     let begins = offsets(topic, "/from", from)?;
     let ends = offsets(topic, "/to", to)?;
+    if let (Point::Time(first), Point::Time(last)) = (from, to)
+        && let (Some(begin), Some(end)) = (clock::from_text(first), clock::from_text(last))
+        && end < begin
+    {
+        return Err(invalid(
+            "/to/time",
+            format!("{last} is before {first}, where it begins"),
+        ));
+    }
     let mut parts = Vec::new();
     for partition in topic.partition_ids() {
         let bounds = log.bounds(&partition).map_err(Problem::internal)?;

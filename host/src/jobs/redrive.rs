@@ -147,6 +147,11 @@ pub(super) async fn run(shared: &Shared, entry: &Entry) -> Result<Ended, String>
             return Ok(Ended::Cancelled);
         }
         if work.at >= work.end {
+            entry.progress(|progress| {
+                if progress.total == 0 {
+                    progress.advice = vec![plan::NOTHING.to_owned()];
+                }
+            });
             return Ok(Ended::Done);
         }
         let mut window = plan::window(shared, &work).await?;

@@ -23,7 +23,6 @@ use super::{
 };
 use crate::{
     catalog::{Because, Resolved, RetryPolicy, RouteDocument, Start, Topic},
-    clock,
     problem::Problem,
     process::{Mark, RerunOf, RerunPoint, Reruns, Stepped},
 };
@@ -424,9 +423,8 @@ async fn part(
         };
         match reruns.step(most).await? {
             Stepped::Done => return Ok(None),
-            Stepped::Waits(due) => {
-                let wait = due.saturating_sub(clock::now()).max(1);
-                entry.pause(shared, wait).await;
+            Stepped::Waits(wait) => {
+                entry.pause(shared, wait.max(1)).await;
             }
             Stepped::Worked { events, failed } => {
                 pace.took(events);

@@ -175,7 +175,12 @@ impl Driver {
             };
             self.show(progress, state);
             let known_tail = *tail.borrow_and_update();
-            match choose(&progress.lane, known_tail, control.paused) {
+            match choose(
+                &progress.lane,
+                known_tail,
+                control.paused,
+                self.shared.clock.now(),
+            ) {
                 Some(what) => self.turn(progress, what, known_tail).await?,
                 None => self.wait(progress, &mut tail, control.paused).await,
             }
@@ -203,10 +208,8 @@ impl Driver {
         tail: &mut watch::Receiver<Offset>,
         paused: bool,
     ) {
-        let now = clock::now();
         let due = progress.lane.first_due().filter(|_| !paused);
-        let due =
-            due.map(|(_, due)| Instant::now() + Duration::from_millis(due.saturating_sub(now)));
+        let due = due.map(|(_, due)| self.shared.clock.instant(due).into());
         let save = progress.dirty.then(|| progress.saved_at + CHECKPOINT_EVERY);
         let idle = progress
             .pipeline
@@ -276,7 +279,8 @@ impl Driver {
             written: progress.doubt.written().clone(),
             what,
             rerun: None,
-            now: clock::now(),
+            now: self.shared.clock.now(),
+            wall: clock::now(),
         };
         let started = Instant::now();
         let standing = self.standing.clone();
@@ -390,7 +394,7 @@ impl Driver {
         let before = progress.lane.clone();
         let bounds = self.shared.log.bounds(&self.source);
         let bounds = bounds.map_err(|error| NotTaken::Failed(error.to_string()))?;
-        let taken = again.apply(&mut progress.lane, bounds.earliest, clock::now())?;
+        let taken = again.apply(&mut progress.lane, bounds.earliest, self.shared.clock.now())?;
         if progress.lane != before {
             progress.dirty = true;
             if let Err(detail) = self.try_save(progress).await {
@@ -459,11 +463,11 @@ impl Driver {
 }
 
 /// What is to be done next, if anything.
-fn choose(lane: &Lane, tail: Offset, paused: bool) -> Option<What> {
+fn choose(lane: &Lane, tail: Offset, paused: bool, now: u64) -> Option<What> {
     if paused {
         return None;
     }
-    let due = lane.due(clock::now(), LINES_PER_TURN);
+    let due = lane.due(now, LINES_PER_TURN);
     if !due.is_empty() {
         return Some(What::Lines(due));
     }
@@ -534,6 +538,9 @@ fn recover(
         checkpoint.lane.next = bounds.tail;
         checkpoint.lane.lines.clear();
     }
+    // The wall clock may have been set while nothing ran.
+    let longest = active.document.retry.max_ms;
+    checkpoint.lane.wait_at_most(shared.clock.now(), longest);
     Ok(Recovered {
         lane: checkpoint.lane,
         active,

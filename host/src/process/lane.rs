@@ -171,8 +171,8 @@ pub struct Lane {
 pub enum Settlement {
     /// Its outputs (or its dead letter, or nothing, for a drop) are to be written.
     Settled,
-    /// To be tried again.
-    Again { reason: String },
+    /// To be tried again; `at` is when that was found, by the wall clock.
+    Again { reason: String, at: u64 },
     /// Another event of its key waits before it.
     Behind,
 }
@@ -250,6 +250,17 @@ impl Lane {
         self.redrives.get(&offset).copied().unwrap_or(0)
     }
 
+    /// No line waits longer than so many milliseconds from `now`.
+    pub fn wait_at_most(&mut self, now: u64, longest: u64) {
+        let last = now.saturating_add(longest);
+        for line in self.lines.values_mut() {
+            line.due = line.due.min(last);
+            for begun in line.begun.values_mut() {
+                begun.due = begun.due.min(last);
+            }
+        }
+    }
+
     /// Takes note that all before `earliest` is no longer there.
     pub fn skip_to(&mut self, earliest: Offset) {
         self.next = self.next.max(earliest);
@@ -294,7 +305,7 @@ impl Lane {
     }
 
     /// Takes note of what became of the events of one batch, in their order. `key` and `offset` say
-    /// which event; `now` is milliseconds since the epoch.
+    /// which event; `now` is milliseconds since the epoch, of a clock that nobody sets.
     pub fn settle(
         &mut self,
         offset: Offset,
@@ -320,7 +331,7 @@ impl Lane {
                     }
                 }
             }
-            Settlement::Again { reason } => {
+            Settlement::Again { reason, at } => {
                 self.counts.retries += 1;
                 let line = self.lines.entry(key.to_owned()).or_insert_with(|| Line {
                     offsets: VecDeque::from([offset]),
@@ -330,7 +341,7 @@ impl Lane {
                 line.due = now + policy.backoff_ms(line.attempts);
                 line.reason.clone_from(reason);
                 line.told.push(Told {
-                    at: now,
+                    at: *at,
                     reason: reason.clone(),
                 });
                 if line.told.len() > MOST_TOLD {

@@ -60,7 +60,7 @@ pub struct Reruns {
 pub enum Stepped {
     /// So many events were looked at; what of them could not be processed.
     Worked { events: usize, failed: Vec<Parked> },
-    /// Nothing is to be done before this moment (milliseconds since the epoch).
+    /// Nothing is to be done for so many milliseconds.
     Waits(u64),
     /// The part is done.
     Done,
@@ -74,12 +74,15 @@ impl Reruns {
         point: RerunPoint,
     ) -> Result<Self, String> {
         let producer = of.producer();
+        let mut lane = point.lane;
+        // The wall clock may have been set while nothing ran.
+        lane.wait_at_most(shared.clock.now(), of.route.document.retry.max_ms);
         let doubt = Doubt::behind(&*shared.log, &producer, point.tails)?;
         Ok(Self {
             shared,
             of,
             producer,
-            lane: point.lane,
+            lane,
             doubt,
             pipeline: None,
         })
@@ -96,14 +99,14 @@ impl Reruns {
     /// # Errors
     /// When the log or a plugin does not work, in words.
     pub async fn step(&mut self, most: usize) -> Result<Stepped, String> {
-        let now = clock::now();
+        let now = self.shared.clock.now();
         let due = self.lane.due(now, LINES_PER_TURN);
         let what = if !due.is_empty() {
             What::Lines(due)
         } else if self.lane.next < self.of.until && self.lane.waiting() < MOST_WAITING {
             What::Fresh
         } else if let Some((_, due)) = self.lane.first_due() {
-            return Ok(Stepped::Waits(due));
+            return Ok(Stepped::Waits(due.saturating_sub(now)));
         } else {
             return Ok(Stepped::Done);
         };
@@ -126,6 +129,7 @@ impl Reruns {
                 into: self.of.into.clone(),
             }),
             now,
+            wall: clock::now(),
         };
         let taken = self.shared.engine.run(move || turn.take()).await;
         let outcome = match taken.map_err(|error| format!("a turn failed: {error}"))? {

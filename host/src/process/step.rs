@@ -94,8 +94,10 @@ pub struct Input<'a> {
     pub written: &'a Written,
     /// Where dead letters go.
     pub dead_letters: &'a PartitionId,
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the epoch, of a clock that nobody sets: waits are counted by it.
     pub now: u64,
+    /// Milliseconds since the epoch: for what is shown.
+    pub wall: u64,
 }
 
 /// A target topic, as far as placing outputs goes.
@@ -184,6 +186,7 @@ impl<'a> Deciding<'a> {
                 }
                 Verdict::Retry { reason, .. } => Settlement::Again {
                     reason: reason.clone(),
+                    at: input.wall,
                 },
                 settled => {
                     self.settled(index, settled, attempts);

@@ -53,8 +53,10 @@ pub struct Turn {
     pub what: What,
     /// None: it is the route's own turn.
     pub rerun: Option<Rerun>,
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the epoch, of a clock that nobody sets: waits are counted by it.
     pub now: u64,
+    /// Milliseconds since the epoch: for what is shown.
+    pub wall: u64,
 }
 
 /// What is different when a route's steps run over a part of its source once more.
@@ -148,6 +150,7 @@ impl Turn {
                 written: &self.written,
                 dead_letters: &self.dead_letters,
                 now: self.now,
+                wall: self.wall,
             });
             if let Some(rerun) = &self.rerun {
                 failed.append(&mut decision.parked);
@@ -338,7 +341,7 @@ impl Turn {
                     &self.source,
                     parked,
                     source,
-                    self.now,
+                    self.wall,
                 ));
             }
             let origins = decision

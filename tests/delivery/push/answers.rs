@@ -241,3 +241,88 @@ async fn an_answer_that_breaks_off_is_none() {
         assert!(text.contains(line), "{line} in {text}");
     }
 }
+
+#[tokio::test]
+async fn a_long_answer_counts_only_when_it_is_whole() {
+    let hub = hub().await;
+    let receiver = Receiver::answering(|one| match one.number {
+        0 => Reply::BreakBehind {
+            status: 200,
+            bytes: 400_000,
+        },
+        _ => Reply::Answer {
+            status: 200,
+            headers: Vec::new(),
+            body: "x".repeat(400_000),
+        },
+    })
+    .await;
+    pushed(&hub, &receiver, json!({})).await;
+    hub.accepted("t", &[event("1", json!(1))]).await;
+    settled(&hub).await;
+    let webhook = hub.get("/v1/subscriptions/s").await.expect(200)["webhook"].clone();
+    let outcomes: Vec<&Value> = (webhook["attempts"].as_array().unwrap().iter())
+        .map(|attempt| &attempt["outcome"])
+        .collect();
+    assert_eq!(outcomes, ["delivered", "closed"], "{webhook}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_long_refusal_is_not_waited_for() {
+    let hub = hub().await;
+    let receiver = Receiver::answering(|_| Reply::BreakBehind {
+        status: 422,
+        bytes: 400_000,
+    })
+    .await;
+    let mut document = document(push_to(&receiver, json!({})));
+    document["retry"]["max_attempts"] = json!(1);
+    hub.topic("t", json!({})).await;
+    subscribe(&hub, document).await;
+    hub.accepted("t", &[event("1", json!(1))]).await;
+    let letters = hub.dead_letters_until("subscription=s", 1).await;
+    let reason = letters[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("answered 422"), "{reason}");
+}
+
+#[tokio::test]
+async fn what_an_endpoint_asked_for_holds_over_a_restart() {
+    let mut hub = hub().await;
+    let receiver = Receiver::answering(|_| Reply::with(503, "retry-after", "86000")).await;
+    pushed(&hub, &receiver, json!({"concurrency": 1})).await;
+    hub.accepted("t", &[event("1", json!(1))]).await;
+    let open = |webhook: &Value| webhook["breaker"]["state"] == "open" && webhook["in_flight"] == 0;
+    let before = webhook_until(&hub, "goes on", open).await["breaker"].clone();
+    hub.stop();
+    hub.restart().await;
+    let other = Receiver::start().await;
+    let another = document(push_to(&other, json!({})));
+    let _ = hub
+        .put("/v1/subscriptions/other", another)
+        .await
+        .expect(201);
+    hub.accepted("t", &[event("2", json!(2))]).await;
+    // Nothing keeps these from being sent, so nothing else was to be waited for.
+    other.requests(2).await;
+    let shown = hub.get("/v1/subscriptions/s").await.expect(200);
+    assert_eq!(shown["webhook"]["breaker"]["state"], "open", "{shown}");
+    let hour = |text: &Value| text.as_str().unwrap()[..13].to_owned();
+    // A wall clock may go a little back; to the hour it is the same, or its neighbour's.
+    assert!(
+        hour(&shown["webhook"]["breaker"]["until"]) >= hour(&before["until"]),
+        "{shown}, before {before}"
+    );
+    assert_eq!(receiver.received().len(), 1);
+    // Its event waits as long, and goes with the first word.
+    receiver.answer(|_| Reply::status(200));
+    let _ = hub
+        .post("/v1/subscriptions/s/enable", json!({}))
+        .await
+        .expect(200);
+    settled(&hub).await;
+    // Then it is over for good.
+    hub.stop();
+    hub.restart().await;
+    let shown = hub.get("/v1/subscriptions/s").await.expect(200);
+    assert_eq!(shown["webhook"]["breaker"]["state"], "closed", "{shown}");
+}

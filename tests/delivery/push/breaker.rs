@@ -60,3 +60,45 @@ async fn an_endpoint_that_comes_back_gets_everything() {
     let webhook = hub.get("/v1/subscriptions/s").await.expect(200)["webhook"].clone();
     assert_eq!(webhook["breaker"]["state"], "closed", "{webhook}");
 }
+
+/// `s`, whose endpoint asked to be left alone until tomorrow, once.
+async fn left_alone(hub: &Hub) -> Receiver {
+    let receiver = Receiver::answering(|one| match one.number {
+        0 => Reply::with(503, "retry-after", "86400"),
+        _ => Reply::status(200),
+    })
+    .await;
+    pushed(hub, &receiver, json!({})).await;
+    hub.accepted("t", &[event("1", json!(1))]).await;
+    webhook_until(hub, "goes on", |webhook| {
+        webhook["breaker"]["state"] == "open" && webhook["in_flight"] == 0
+    })
+    .await;
+    hub.accepted("t", &[event("2", json!(2))]).await;
+    receiver
+}
+
+#[tokio::test]
+async fn enabling_closes_the_breaker_and_sends_at_once() {
+    let hub = hub().await;
+    let receiver = left_alone(&hub).await;
+    let _ = hub
+        .post("/v1/subscriptions/s/enable", json!({}))
+        .await
+        .expect(200);
+    settled(&hub).await;
+    assert_eq!(receiver.received().len(), 3);
+}
+
+#[tokio::test]
+async fn a_test_that_succeeds_closes_the_breaker() {
+    let hub = hub().await;
+    let receiver = left_alone(&hub).await;
+    let test = hub
+        .post("/v1/subscriptions/s/test", json!({}))
+        .await
+        .expect(200);
+    assert_eq!(test["delivered"], true, "{test}");
+    settled(&hub).await;
+    assert_eq!(receiver.received().len(), 4);
+}

@@ -37,6 +37,10 @@ async fn what_cannot_work_is_refused_with_its_place() {
             json!({"url": "https://example.com/", "concurrency": 1000}),
             "/push/concurrency",
         ),
+        (
+            json!({"url": "https://example.com/", "timeouts": {"connect_ms": 3000, "total_ms": 2000}}),
+            "/push/timeouts/connect_ms",
+        ),
     ] {
         let answer = hub.put("/v1/subscriptions/s", document(push)).await;
         let problem = assert_problem(&answer, 422, "invalid-document");

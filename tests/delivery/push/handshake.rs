@@ -83,3 +83,61 @@ async fn a_rate_is_kept() {
     let posts = posts.iter().filter(|one| one.method == "POST");
     assert_eq!(posts.count(), 1);
 }
+
+#[tokio::test]
+async fn a_test_asks_first() {
+    let hub = hub().await;
+    let receiver = Receiver::answering(|one| match one.method.as_str() {
+        "OPTIONS" => Reply::status(405),
+        _ => Reply::status(200),
+    })
+    .await;
+    pushed(&hub, &receiver, json!({"handshake": true})).await;
+    let test = hub
+        .post("/v1/subscriptions/s/test", json!({}))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&test["delivered"], &test["outcome"]),
+        (&json!(false), &json!("handshake")),
+        "{test}"
+    );
+    assert_eq!(test["request"]["method"], "OPTIONS", "{test}");
+    assert_eq!(test["answer"]["status"], 405, "{test}");
+    let received = receiver.received();
+    assert!(received.iter().all(|one| one.method == "OPTIONS"));
+    receiver.answer(|one| match one.method.as_str() {
+        "OPTIONS" => Reply::with(200, "webhook-allowed-origin", "*"),
+        _ => Reply::status(200),
+    });
+    let test = hub
+        .post("/v1/subscriptions/s/test", json!({}))
+        .await
+        .expect(200);
+    assert_eq!(test["delivered"], true, "{test}");
+}
+
+#[tokio::test]
+async fn gone_disables_also_when_it_is_asked() {
+    let hub = hub().await;
+    let receiver = Receiver::answering(|_| Reply::status(410)).await;
+    pushed(&hub, &receiver, json!({"handshake": true})).await;
+    let status = hub
+        .until("/v1/subscriptions/s", "status", "s goes on", |status| {
+            status["state"] == "disabled"
+        })
+        .await;
+    let detail = status["detail"].as_str().unwrap();
+    assert!(detail.contains("OPTIONS with 410"), "{detail}");
+    assert_eq!(receiver.received().len(), 1, "it is left alone");
+    receiver.answer(|one| match one.method.as_str() {
+        "OPTIONS" => Reply::with(200, "webhook-allowed-origin", "*"),
+        _ => Reply::status(200),
+    });
+    hub.accepted("t", &[event("1", json!(1))]).await;
+    let _ = hub
+        .post("/v1/subscriptions/s/enable", json!({}))
+        .await
+        .expect(200);
+    settled(&hub).await;
+}

@@ -8,7 +8,10 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::Stream;
 
 use super::{
-    super::events::{limit_of, malformed},
+    super::{
+        events::{limit_of, malformed},
+        refusal::ProblemDocument,
+    },
     PullQuery,
 };
 use crate::{
@@ -25,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// What a stream looks like.
 pub(super) struct Looks {
     event: Form,
-    problem: fn(&Problem) -> Bytes,
+    problem: fn(Problem) -> Bytes,
     /// Sent now and then where nothing else is.
     keep_alive: Option<&'static str>,
 }
@@ -43,12 +46,8 @@ pub(super) static SERVER_SENT: Looks = Looks {
         out.extend_from_slice(b"\n\n");
     },
     problem: |problem| {
-        let mut text = "event: sandbar.problem\n".to_owned();
-        for line in problem.to_string().lines() {
-            text.push_str(&format!("data: {line}\n"));
-        }
-        text.push('\n');
-        text.into()
+        // JSON as it is written here has no ends of lines.
+        format!("event: sandbar.problem\ndata: {}\n\n", document(problem)).into()
     },
     keep_alive: Some(":\n\n"),
 };
@@ -58,15 +57,14 @@ pub(super) static LINES: Looks = Looks {
         json_line(cursor, event, out);
         out.push(b'\n');
     },
-    problem: |problem| {
-        let document = serde_json::json!({"problem": {
-            "type": format!("/problems/{}", problem.code.as_str()),
-            "title": problem.code.title(), "status": problem.code.status(), "detail": problem.detail,
-        }});
-        format!("{document}\n").into()
-    },
+    problem: |problem| format!("{}\n", serde_json::json!({"problem": document(problem)})).into(),
     keep_alive: None,
 };
+
+/// What an answer would have as its body.
+fn document(problem: Problem) -> serde_json::Value {
+    serde_json::to_value(ProblemDocument::from(problem)).unwrap_or_default()
+}
 
 fn json_line(cursor: &str, event: &TakenEvent, out: &mut Vec<u8>) {
     let start = out.len();
@@ -86,7 +84,7 @@ fn one_line(text: &mut [u8]) {
 /// The parts of a stream, for the body of an answer.
 ///
 /// # Errors
-/// `malformed-request`, and what settling up to `Last-Event-ID` comes to.
+/// `malformed-request`, `offset-trimmed`, and what settling up to `Last-Event-ID` comes to.
 pub(super) async fn streamed_events(
     hub: &Hub,
     subscription: &Arc<Subscription>,
@@ -102,6 +100,8 @@ pub(super) async fn streamed_events(
             .map_err(|_| malformed("Last-Event-ID is not text"))?;
         subscription.settle_up_to(last, true).await?;
     }
+    // Once the head is sent there is no status any more to tell it by.
+    subscription.look_for_gap().await?;
     let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
     let subscription = subscription.clone();
     tokio::spawn(stream(subscription, window, lease, looks.event, sender));
@@ -113,7 +113,7 @@ pub(super) async fn streamed_events(
                 Err(_) => Ok(Bytes::from_static(text.as_bytes())),
             },
         };
-        let part = part.unwrap_or_else(|problem| (looks.problem)(&problem));
+        let part = part.unwrap_or_else(|problem| (looks.problem)(problem));
         Some((Ok(part), receiver))
     });
     let stopping = hub.stopping.clone();

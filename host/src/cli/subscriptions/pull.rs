@@ -35,7 +35,11 @@ const WAIT: u32 = 30;
 pub(super) fn run(client: &Client, args: &PullArgs) -> Outcome {
     let events = path(&["subscriptions", &args.subscription, "events"])?;
     let ack = path(&["subscriptions", &args.subscription, "ack"])?;
+    let mut printed = false;
     let mut left = args.limit.unwrap_or(usize::MAX);
+    if args.follow {
+        say_why(client, &args.subscription)?;
+    }
     while left > 0 {
         let mut query = vec![("limit", left.min(BATCH).to_string())];
         if args.follow {
@@ -58,14 +62,36 @@ pub(super) fn run(client: &Client, args: &PullArgs) -> Outcome {
             }
         }
         left -= batch.len();
+        printed |= !batch.is_empty();
         match lease {
             Some(lease) if !args.keep => {
                 client.post(&ack, &json!({ "ack": [lease] }))?;
             }
             Some(_) => {}
             None if args.follow => {}
-            None => return Ok(()),
+            None => {
+                if !printed {
+                    say_why(client, &args.subscription)?;
+                }
+                return Ok(());
+            }
         }
+    }
+    Ok(())
+}
+
+/// Says on standard error why nothing comes where somebody keeps it from coming.
+fn say_why(client: &Client, subscription: &str) -> Outcome {
+    let answer = client.get(&path(&["subscriptions", subscription])?)?;
+    let state = answer["status"]["state"].as_str().unwrap_or_default();
+    if matches!(state, "paused" | "disabled") {
+        let go_on = match state {
+            "paused" => "resume",
+            _ => "enable",
+        };
+        eprintln!(
+            "subscription {subscription} is {state}: nothing is handed out before 'sandbar subscription {go_on} {subscription}'"
+        );
     }
     Ok(())
 }

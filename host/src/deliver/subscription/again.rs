@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sandbar_types::{Offset, PartitionId};
 
 use super::{Subscription, feed::key_of, lane::Lane};
-use crate::problem::Problem;
+use crate::problem::{Code, Place, Problem};
 
 /// An event to be delivered again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +15,19 @@ pub struct Again {
     pub redrives: u32,
 }
 
+/// What became of events that were offered again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// So many were looked at, from the first on; the others had no room.
+    pub looked_at: usize,
+    /// Those of them that are not for this subscription.
+    pub filtered: usize,
+}
+
 impl Subscription {
     /// These events, which were settled, given up or are held, are to be delivered again. Durable
-    /// when it returns. How many of them were looked at, from the first on: the rest has no room
-    /// now. Those that wait anyway, were never read, or are gone are looked at and left alone.
+    /// when it returns. Those of them are looked at, from the first on, for which there is room now;
+    /// those that wait anyway, were never read, or are gone are left alone.
     ///
     /// # Errors
     /// When the partition is none of this subscription's or cannot be read, or meta cannot be
@@ -27,7 +36,7 @@ impl Subscription {
         self: &Arc<Self>,
         partition: &PartitionId,
         events: &[Again],
-    ) -> Result<usize, Problem> {
+    ) -> Result<Offered, Problem> {
         let lane = self.lane(partition)?;
         let (this, events) = (self.clone(), events.to_vec());
         let offering = tokio::spawn(async move {
@@ -42,21 +51,22 @@ impl Subscription {
     }
 
     /// Blocks on the disk. Whoever calls holds the gate for writing.
-    fn offer_now(&self, lane: &Lane, events: &[Again]) -> Result<usize, Problem> {
+    fn offer_now(&self, lane: &Lane, events: &[Again]) -> Result<Offered, Problem> {
         let settings = self.settings();
         let most = settings.policy.max_waiting.saturating_mul(2);
-        let mut looked_at = 0;
+        let mut offered = Offered::default();
         for again in events {
             let found = lane.find(&self.shared, again.offset)?;
             let mut inner = lane.lock();
             if inner.group.waiting() >= most {
                 break;
             }
-            looked_at += 1;
+            offered.looked_at += 1;
             if let Some(chunk) = found {
                 // What is replayed is for this subscription only if its filters take it.
                 let replayed = again.redrives == 0;
                 if replayed && !settings.takes(chunk.batch(), chunk.index(again.offset)) {
+                    offered.filtered += 1;
                     continue;
                 }
                 let key = key_of(&chunk, again.offset);
@@ -64,7 +74,7 @@ impl Subscription {
             }
         }
         lane.save(&self.shared, true).map_err(storage)?;
-        Ok(looked_at)
+        Ok(offered)
     }
 
     /// Whether an event is still to be delivered, or is held.
@@ -78,7 +88,8 @@ impl Subscription {
     /// were.
     ///
     /// # Errors
-    /// `storage-full`, `log-stopped`, `stopping`; nothing is released in that partition then.
+    /// `invalid-document` when one of `only` is not held: nothing is released then. `storage-full`,
+    /// `log-stopped`, `stopping`; nothing is released in that partition then.
     pub async fn release(
         self: &Arc<Self>,
         only: Option<Vec<(PartitionId, Offset)>>,
@@ -88,10 +99,43 @@ impl Subscription {
         releasing.await.map_err(Problem::internal)?
     }
 
+    fn check_held(&self, only: &[(PartitionId, Offset)]) -> Result<(), Problem> {
+        let places = only
+            .iter()
+            .enumerate()
+            .filter_map(|(index, (partition, offset))| {
+                let (member, reason) = match self.lane(partition) {
+                    Err(problem) => ("/partition", problem.detail),
+                    Ok(lane) => {
+                        if lane.lock().group.held_offsets().contains(offset) {
+                            return None;
+                        }
+                        ("", format!("{partition}/{offset} is not held"))
+                    }
+                };
+                Some(Place {
+                    pointer: format!("/events/{index}{member}"),
+                    reason,
+                    ..Place::default()
+                })
+            });
+        let places: Vec<Place> = places.collect();
+        let Some(first) = places.first() else {
+            return Ok(());
+        };
+        let detail = format!("{}: {}", first.pointer, first.reason);
+        Err(Problem::new(Code::InvalidDocument, detail)
+            .help("Nothing was released. The status of the subscription has the held_offsets of each partition.")
+            .errors(places))
+    }
+
     async fn release_now(
         &self,
         only: Option<Vec<(PartitionId, Offset)>>,
     ) -> Result<usize, Problem> {
+        if let Some(only) = &only {
+            self.check_held(only)?;
+        }
         let mut released = 0;
         for lane in &self.lanes().all {
             let _gate = lane.gate.read().await;
@@ -127,7 +171,6 @@ impl Subscription {
 
 /// What a caller is told of an error of meta.
 pub(super) fn storage(error: crate::meta::Error) -> Problem {
-    use crate::problem::Code;
     match error {
         crate::meta::Error::Full { .. } => {
             Problem::new(Code::StorageFull, error.to_string()).retry_after(5)

@@ -1,5 +1,5 @@
-//! Events that retention deleted before they were settled. A pulled subscription says so until
-//! somebody accepts it; a pushed one writes a dead letter that names the gap, and goes on.
+//! Events that retention deleted before they were settled. The subscription hands out nothing until
+//! somebody accepts it: a client that pulls is told so, and of a webhook the state tells it.
 
 use std::sync::Arc;
 
@@ -7,11 +7,8 @@ use sandbar_types::Offset;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Settings, Subscription, again::storage, journal::Letter, lane::Lane};
-use crate::{
-    dead_letter::{Cause, DeadLetter, position},
-    problem::{Code, Place, Problem},
-};
+use super::{Settings, Subscription, again::storage, lane::Lane};
+use crate::problem::{Code, Place, Problem};
 
 /// Events that are gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -46,6 +43,32 @@ impl Subscription {
     pub fn gaps(&self) -> Vec<Gap> {
         let lanes = self.lanes();
         lanes.all.iter().filter_map(|lane| lane.gap()).collect()
+    }
+
+    /// Looks whether events are gone that were not settled, also where nothing was read since.
+    ///
+    /// # Errors
+    /// `offset-trimmed` (of pulled subscriptions that do not rest); when a partition cannot be read.
+    pub async fn look_for_gap(self: &Arc<Self>) -> Result<(), Problem> {
+        let settings = self.settings();
+        if settings.record.rests() {
+            return Ok(());
+        }
+        let this = self.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            for lane in &this.lanes().all {
+                let earliest = lane.bounds(&this.shared).earliest;
+                let next = lane.lock().group.next();
+                if next < earliest {
+                    lane.fill(&this.shared, &settings)?;
+                }
+            }
+            match this.gap_problem(&settings) {
+                Some(problem) => Err(problem),
+                None => Ok(()),
+            }
+        });
+        looking.await.map_err(Problem::internal)?
     }
 
     /// What a client that pulls is told of gaps.
@@ -121,57 +144,5 @@ impl Subscription {
         saved.await.map_err(Problem::internal)?.map_err(storage)?;
         self.wake();
         Ok(())
-    }
-
-    /// Writes a dead letter for each gap and goes on behind it: for subscriptions that nobody asks.
-    ///
-    /// # Errors
-    /// When the log or meta cannot be written; the gap is met again then.
-    pub async fn park_gaps(self: &Arc<Self>) -> Result<(), Problem> {
-        let this = self.clone();
-        let parking = tokio::spawn(async move {
-            for lane in &this.lanes().all {
-                let _one = lane.burying.lock().await;
-                let Some(gap) = lane.gap() else { continue };
-                let letter = this.letter_of(lane, &gap);
-                // Its origin is no event of this producer that is settled: index 0 of an offset that
-                // is gone, which recovery takes for what it is.
-                this.shared.journal.bury(lane.author(), &[letter]).await?;
-                lane.lock().group.counts_mut().dead_letters += 1;
-                this.accept(lane, &gap).await?;
-            }
-            Ok(())
-        });
-        parking.await.map_err(Problem::internal)?
-    }
-
-    fn letter_of(&self, lane: &Lane, gap: &Gap) -> Letter {
-        let letter = DeadLetter {
-            route: None,
-            subscription: Some(self.name.to_string()),
-            step: None,
-            plugin: None,
-            digest: None,
-            cause: Cause::Trimmed,
-            reason: format!(
-                "retention deleted {} events of {} before they were delivered: offsets {} to {}",
-                gap.events,
-                gap.partition,
-                gap.from,
-                gap.to - 1
-            ),
-            attempts: 0,
-            history: Vec::new(),
-            origin: position(&lane.partition, gap.from),
-            redrives: 0,
-            event: None,
-        };
-        let key = format!("{}/{}", self.name, gap.partition);
-        let subject = format!("{}/{}", gap.partition, gap.from);
-        Letter {
-            offset: gap.from,
-            holds: false,
-            event: letter.into_event(key, subject, self.shared.clock.now()),
-        }
     }
 }

@@ -72,6 +72,8 @@ struct Slot {
     /// When it was first handed out; 0: never.
     first: u64,
     redrives: u32,
+    /// How long it was asked to wait the last time, in milliseconds; 0: as the policy says.
+    asked: u64,
     /// The attempts that failed, the oldest first.
     history: VecDeque<Attempt>,
 }
@@ -500,6 +502,7 @@ impl Slot {
             attempts: 0,
             first: 0,
             redrives: 0,
+            asked: 0,
             history: VecDeque::new(),
         }
     }

@@ -66,13 +66,36 @@ pub fn offset_of_start(
     Ok(offset.clamp(bounds.earliest, bounds.tail))
 }
 
+/// Whether there is something at these offsets, or could be next; `pointer` is the place of the map.
+///
+/// # Errors
+/// `offset-past-tail`.
+pub fn check_offsets(
+    log: &dyn Log,
+    pointer: &str,
+    offsets: impl Iterator<Item = (PartitionId, Offset)>,
+) -> Result<(), Problem> {
+    for (partition, offset) in offsets {
+        let tail = log
+            .bounds(&partition)
+            .map_err(|error| refusal(&error))?
+            .tail;
+        if offset > tail {
+            let detail =
+                format!("{pointer}: offset {offset} of {partition} is past the tail {tail}");
+            return Err(Problem::new(Code::OffsetPastTail, detail));
+        }
+    }
+    Ok(())
+}
+
 impl Subscription {
     /// Sets the subscription to another place, or says what would come of it. What was handed out
     /// before cannot be acknowledged after; what is out with clients is delivered again. Durable
     /// when it returns.
     ///
     /// # Errors
-    /// `invalid-document` when a partition or time makes no sense; when meta cannot be written.
+    /// `invalid-document` when a partition or time makes no sense, `offset-past-tail`; when meta cannot be written.
     pub async fn reset(
         self: &Arc<Self>,
         to: ResetTo,
@@ -174,7 +197,13 @@ impl Subscription {
                     each.any(|lane| lane.partition.to_string() == *named)
                 };
                 match offsets.keys().find(|named| !known(named)) {
-                    None => Ok(()),
+                    None => {
+                        let named = lanes.iter().filter_map(|lane| {
+                            let offset = offsets.get(&lane.partition.to_string())?;
+                            Some((lane.partition.clone(), *offset))
+                        });
+                        check_offsets(&*self.shared.log, "/to/offsets", named)
+                    }
                     Some(named) => Err(Problem::new(
                         Code::InvalidDocument,
                         format!(

@@ -99,7 +99,7 @@ impl Subscription {
             status.held += one.held;
             status.counts.add(&one.counts);
             if one.held >= settings.policy.max_held_keys as u64 {
-                full.get_or_insert_with(|| one.partition.clone());
+                full.get_or_insert_with(|| (one.partition.clone(), one.held));
             }
             status.partitions.push(one);
         }
@@ -124,9 +124,9 @@ impl Subscription {
                 gap.to - 1
             );
             (SubscriptionState::Gap, Some(detail))
-        } else if let Some(partition) = full {
+        } else if let Some((partition, held)) = full {
             let detail = format!(
-                "{partition}: {} keys are held, as many as max_held_keys allows; release or redrive them",
+                "{partition}: {held} keys are held, and with {} (max_held_keys) nothing more is read; release or redrive them",
                 settings.policy.max_held_keys
             );
             (SubscriptionState::Full, Some(detail))

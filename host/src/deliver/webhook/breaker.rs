@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Only what tells of the endpoint counts as failure: an endpoint that refuses one event as
-//! malformed is up. Times are milliseconds since the epoch and come in as arguments, as jitter does.
+//! malformed is up. Times are milliseconds since the epoch, of a clock that nobody sets, and come in
+//! as arguments, as jitter does.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -51,9 +52,19 @@ pub enum Permit {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: u64, pauses: u32 },
-    HalfOpen { probing: bool, pauses: u32 },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: u64,
+        pauses: u32,
+        /// As long as the endpoint asked for.
+        asked: Option<u64>,
+    },
+    HalfOpen {
+        probing: bool,
+        pauses: u32,
+    },
 }
 
 /// The breaker of one endpoint.
@@ -70,6 +81,31 @@ impl Breaker {
             policy,
             state: State::Closed { failures: 0 },
         }
+    }
+
+    /// One that is open until then, because the endpoint asked for it before.
+    #[must_use]
+    pub fn paused(policy: Policy, until: u64) -> Self {
+        let state = State::Open {
+            until,
+            pauses: 0,
+            asked: Some(until),
+        };
+        Self { policy, state }
+    }
+
+    /// Until when the endpoint asked not to be called, while that holds it open.
+    #[must_use]
+    pub fn asked(&self) -> Option<u64> {
+        match self.state {
+            State::Open { asked, .. } => asked,
+            _ => None,
+        }
+    }
+
+    /// Somebody knows better: requests are sent again.
+    pub fn close(&mut self) {
+        self.state = State::Closed { failures: 0 };
     }
 
     #[must_use]
@@ -92,7 +128,7 @@ impl Breaker {
 
     /// What may be sent now.
     pub fn permit(&mut self, now: u64) -> Permit {
-        if let State::Open { until, pauses } = self.state
+        if let State::Open { until, pauses, .. } = self.state
             && until <= now
         {
             self.state = State::HalfOpen {
@@ -137,10 +173,16 @@ impl Breaker {
                 }
             }
             // Sent before it opened; the endpoint's wish counts nevertheless.
-            State::Open { until, pauses } => {
+            State::Open {
+                until,
+                pauses,
+                asked: before,
+            } => {
+                let wish = (asked > 0).then(|| now.saturating_add(asked));
                 self.state = State::Open {
-                    until: until.max(now.saturating_add(asked)),
+                    until: until.max(wish.unwrap_or(0)),
                     pauses,
+                    asked: before.max(wish),
                 };
             }
             State::HalfOpen { pauses, .. } => self.open(now, pauses, jitter, asked),
@@ -166,6 +208,7 @@ impl Breaker {
         self.state = State::Open {
             until: now.saturating_add(pause.max(asked)),
             pauses: pauses.saturating_add(1),
+            asked: (asked > 0).then(|| now.saturating_add(asked)),
         };
     }
 }
@@ -259,5 +302,26 @@ mod tests {
         breaker.failed(2000, 1.0, None);
         breaker.succeeded();
         assert_eq!(breaker.permit(2000), Permit::NotBefore(9000));
+        assert_eq!(breaker.asked(), Some(9000));
+        // What was asked for holds over a restart; a pause of our own need not.
+        let mut again = Breaker::paused(POLICY, 9000);
+        assert_eq!(again.permit(8999), Permit::NotBefore(9000));
+        assert_eq!(again.permit(9000), Permit::Probe);
+        assert_eq!((again.asked(), opened().asked()), (None, None));
+    }
+
+    #[test]
+    fn it_is_closed_by_hand_at_any_time() {
+        let mut breaker = Breaker::new(POLICY);
+        breaker.failed(1000, 1.0, Some(86_400_000));
+        breaker.close();
+        assert_eq!(breaker.permit(1000), Permit::Free);
+        assert_eq!((breaker.until(), breaker.asked()), (None, None));
+        let mut probing = opened();
+        assert_eq!(probing.permit(1100), Permit::Probe);
+        probing.sent();
+        probing.close();
+        probing.failed(1100, 1.0, None);
+        assert_eq!(probing.permit(1100), Permit::Free);
     }
 }

@@ -22,7 +22,8 @@ pub use super::connections::IDLE;
 
 /// What is kept of an answer's body.
 pub const KEPT: usize = 16 * 1024;
-/// What is read of a body so that the connection can be used again; behind it the rest is let go.
+/// What is read of the body of a refusal so that the connection can be used again; behind it the rest
+/// is let go. A success is read to its end: one that breaks off is none.
 const READ: usize = 256 * 1024;
 
 /// Sends to one endpoint.
@@ -137,7 +138,12 @@ impl Client {
         until: Instant,
     ) -> Result<Answer, Failure> {
         let (head, body) = response.into_parts();
-        match self.start_of(&mut connection, body, until).await {
+        let most = if head.status.is_success() {
+            usize::MAX
+        } else {
+            READ
+        };
+        match self.start_of(&mut connection, body, most, until).await {
             Ok(start) => {
                 if start.whole {
                     self.connections.put_back(connection);
@@ -164,12 +170,13 @@ impl Client {
         &self,
         connection: &mut Connection,
         mut body: Incoming,
+        most: usize,
         until: Instant,
     ) -> Result<Start, Failure> {
         let mut kept = BytesMut::new();
-        let mut read = 0;
+        let mut read: usize = 0;
         let mut whole = body.is_end_stream();
-        while !whole && read <= READ {
+        while !whole && read <= most {
             let frame = match connection.frame(&mut body, until).await {
                 Ok(Some(frame)) => frame.map_err(|error| failure(&error))?,
                 Ok(None) => {
@@ -189,7 +196,7 @@ impl Client {
             };
             let room = KEPT.saturating_sub(kept.len());
             kept.extend_from_slice(&data[..data.len().min(room)]);
-            read += data.len();
+            read = read.saturating_add(data.len());
         }
         Ok(Start {
             kept: kept.freeze(),

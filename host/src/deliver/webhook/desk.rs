@@ -21,7 +21,7 @@ use super::{
     record::{Kept, start_to_keep},
 };
 use crate::{
-    clock,
+    clock::{self, Steady},
     dead_letter::Attempt,
     deliver::subscription::{Outcome, Subscription, TakenEvent, Token},
     metrics::PushMeter,
@@ -35,6 +35,8 @@ pub(super) struct Desk {
     pub subscription: Arc<Subscription>,
     pub webhook: Arc<Webhook>,
     pub meter: PushMeter,
+    /// By which breaker and pace are kept; nobody sets it.
+    pub clock: Steady,
     state: Mutex<State>,
     /// Calls the driver.
     pub call: Notify,
@@ -68,6 +70,7 @@ impl Desk {
         breaker: Breaker,
     ) -> Self {
         Self {
+            clock: subscription.clock(),
             subscription,
             webhook,
             meter,
@@ -110,8 +113,8 @@ impl Desk {
         sent: u64,
         exchange: &Exchange,
     ) -> Option<Vec<TakenEvent>> {
-        let now = clock::now();
-        let judged = judge(exchange, now);
+        let judged = judge(exchange, clock::now());
+        let now = self.clock.now();
         self.record(&events, sent, exchange, &judged);
         let mut state = self.lock();
         let before = state.outcomes.len();

@@ -13,6 +13,7 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, OptionFuture},
 };
+use http::StatusCode;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -27,10 +28,10 @@ use super::{
     desk::{Desk, SETTLED_AT, State},
     handshake,
     pace::Pace,
+    pauses::{Endpoint, Pauses},
     record::PushHandshake,
 };
 use crate::{
-    clock,
     deliver::subscription::{Outcome, Settled, Subscription, Taken, Token},
     metrics::PushMeter,
     problem::Problem,
@@ -69,6 +70,17 @@ pub(super) struct Driver {
     pub meter: PushMeter,
     pub gone: mpsc::Sender<Gone>,
     pub stop: CancellationToken,
+    pub keeper: Keeper,
+    /// Until when the endpoint asked to be left alone before the hub started, by the steady clock.
+    pub paused: Option<u64>,
+}
+
+/// Keeps the pause that the endpoint asked for.
+pub(super) struct Keeper {
+    pub pauses: Pauses,
+    pub endpoint: Endpoint,
+    /// What is kept, by the steady clock.
+    pub kept: Option<u64>,
 }
 
 type Settling = BoxFuture<'static, (Vec<(Token, Outcome)>, Result<Vec<Settled>, Problem>)>;
@@ -91,6 +103,8 @@ struct Work {
     /// When connections that nobody used are closed.
     tidy_at: Option<Instant>,
     shown: Option<(BreakerState, Option<u64>)>,
+    keeper: Keeper,
+    keeping: Option<BoxFuture<'static, ()>>,
 }
 
 impl Driver {
@@ -104,7 +118,10 @@ impl Driver {
         let ask = self.webhook.document.handshake;
         let handshake = ask.then_some(PushHandshake::Pending { reason: None });
         self.webhook.records.set_handshake(handshake);
-        let breaker = Breaker::new(policy);
+        let breaker = match self.paused {
+            Some(until) => Breaker::paused(policy, until),
+            None => Breaker::new(policy),
+        };
         let desk = Desk::new(self.subscription, self.webhook, self.meter, breaker);
         let work = Work {
             desk: Arc::new(desk),
@@ -119,6 +136,8 @@ impl Driver {
             disabling: None,
             tidy_at: None,
             shown: None,
+            keeper: self.keeper,
+            keeping: None,
         };
         work.run().await;
     }
@@ -169,6 +188,8 @@ impl Work {
                         self.ended(ended);
                     }
                 }
+                Some(()) = OptionFuture::from(self.keeping.as_mut()) => self.keeping = None,
+                () = desk.webhook.close.notified() => desk.lock().breaker.close(),
                 () = desk.call.notified() => {}
                 () = &mut alarm => rang = true,
             }
@@ -202,13 +223,16 @@ impl Work {
         }
         let mut permit = self.permit(&mut state);
         self.show(&state);
+        self.keep(&state);
         if let Permit::NotBefore(until) = permit {
             // Events wait in the subscription, where they can be seen, and moved.
             self.give_back(&mut state);
-            return wake.min(at(until));
+            return wake.min(self.at(until));
         }
         if self.ask {
-            if self.asking.is_none() && permit != Permit::Probing {
+            // An endpoint that answered 410 is asked again when somebody enables it.
+            let disabled = desk.subscription.settings().record.disabled.is_some();
+            if !disabled && self.asking.is_none() && permit != Permit::Probing {
                 state.breaker.sent();
                 let webhook = webhook.clone();
                 let asking =
@@ -220,11 +244,11 @@ impl Work {
         while self.senders.len() < webhook.document.concurrency as usize
             && matches!(permit, Permit::Free | Permit::Probe)
         {
-            let wall = clock::now();
+            let moment = desk.clock.now();
             if let Some(pace) = &mut state.pace {
-                let next = pace.next(wall);
-                if next > wall {
-                    wake = wake.min(at(next));
+                let next = pace.next(moment);
+                if next > moment {
+                    wake = wake.min(self.at(next));
                     break;
                 }
             }
@@ -233,7 +257,7 @@ impl Work {
             };
             state.breaker.sent();
             if let Some(pace) = &mut state.pace {
-                pace.sent(wall);
+                pace.sent(moment);
             }
             webhook.records.in_flight.fetch_add(1, Ordering::Relaxed);
             self.senders.spawn(desk.clone().send(events));
@@ -258,7 +282,7 @@ impl Work {
     }
 
     fn permit(&self, state: &mut State) -> Permit {
-        match state.breaker.permit(clock::now()) {
+        match state.breaker.permit(self.desk.clock.now()) {
             // What was sent before it opened is still to come back.
             Permit::Probe if !self.senders.is_empty() => Permit::Probing,
             other => other,
@@ -308,7 +332,8 @@ impl Work {
             // Many at once: the next attempt is told the same.
             Err(_) => {
                 state.hold = false;
-                state.breaker.failed(clock::now(), 1.0, Some(1000));
+                let now = self.desk.clock.now();
+                state.breaker.failed(now, 1.0, Some(1000));
             }
         }
     }
@@ -321,18 +346,31 @@ impl Work {
             Err(failure) => Err(failure.reason.clone()),
         };
         let mut state = self.desk.lock();
+        if let Ok(answer) = &exchange.ended
+            && answer.status == StatusCode::GONE
+        {
+            state.breaker.withdrawn();
+            state.hold = true;
+            let reason = "the endpoint answered OPTIONS with 410 Gone".to_owned();
+            records.set_handshake(Some(PushHandshake::Pending {
+                reason: Some(reason.clone()),
+            }));
+            state.gone.get_or_insert(reason);
+            return;
+        }
+        let now = self.desk.clock.now();
         match judged {
             Ok(rate) => {
                 self.ask = false;
                 state.breaker.succeeded();
-                state.pace = rate.map(|rate| Pace::new(rate, clock::now()));
+                state.pace = rate.map(|rate| Pace::new(rate, now));
                 records.set_handshake(Some(PushHandshake::Allowed { rate }));
             }
             Err(reason) => {
                 tracing::warn!(subscription = %webhook.name, reason, "the endpoint does not allow events");
                 let reason = Some(reason);
                 records.set_handshake(Some(PushHandshake::Pending { reason }));
-                state.breaker.failed(clock::now(), fastrand::f64(), Some(1));
+                state.breaker.failed(now, fastrand::f64(), Some(1));
             }
         }
     }
@@ -388,6 +426,29 @@ impl Work {
         }
     }
 
+    /// Keeps the pause that the endpoint asked for, or forgets it when it is over.
+    fn keep(&mut self, state: &State) {
+        let asked = state.breaker.asked();
+        if self.keeping.is_some() || asked == self.keeper.kept {
+            return;
+        }
+        self.keeper.kept = asked;
+        let until = asked.map(|asked| self.desk.clock.to_wall(asked));
+        let (pauses, endpoint) = (self.keeper.pauses.clone(), self.keeper.endpoint.clone());
+        let name = self.desk.webhook.name.clone();
+        let kept = tokio::task::spawn_blocking(move || {
+            if let Err(error) = pauses.keep(&name, &endpoint, until) {
+                tracing::warn!(subscription = %name, %error, "a restart will not know how long the endpoint asked to be left alone");
+            }
+        });
+        self.keeping = Some(kept.map(drop).boxed());
+    }
+
+    /// The instant of a moment of the desk's clock.
+    fn at(&self, moment: u64) -> Instant {
+        self.desk.clock.instant(moment).into()
+    }
+
     /// Waits for what is under way, a bounded time, and settles it.
     async fn end(mut self) {
         let desk = self.desk.clone();
@@ -419,6 +480,16 @@ impl Work {
             }
             std::mem::take(&mut state.outcomes)
         };
+        if let Some(keeping) = self.keeping.take() {
+            keeping.await;
+        }
+        {
+            let state = desk.lock();
+            self.keep(&state);
+        }
+        if let Some(keeping) = self.keeping.take() {
+            keeping.await;
+        }
         let mut all = Vec::new();
         if let Some(settling) = self.settling.take() {
             let (before, settled) = settling.await;
@@ -454,9 +525,4 @@ async fn take(subscription: Arc<Subscription>, most: usize, lease: Duration) -> 
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
     }
-}
-
-/// The instant of a time in milliseconds since the epoch.
-fn at(time: u64) -> Instant {
-    Instant::now() + Duration::from_millis(time.saturating_sub(clock::now()).max(1))
 }

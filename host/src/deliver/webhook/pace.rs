@@ -1,5 +1,5 @@
 //! Requests per minute, as an endpoint granted them (CloudEvents HTTP Webhook §4.2.2). Pure: times
-//! are milliseconds since the epoch and come in as arguments.
+//! are milliseconds of a clock that nobody sets, and come in as arguments.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::breaker::BreakerState;
-use crate::clock;
+use crate::clock::{self, Steady};
 
 /// So many of the last attempts are shown.
 const MOST_ATTEMPTS: usize = 20;
@@ -140,6 +140,7 @@ struct Inner {
     attempts: VecDeque<Kept>,
     last_failure: Option<Kept>,
     breaker: BreakerState,
+    /// A moment of the steady clock.
     until: Option<u64>,
     handshake: Option<PushHandshake>,
 }
@@ -188,12 +189,19 @@ impl Records {
         self.lock().breaker
     }
 
-    pub fn status(&self) -> PushStatus {
+    /// Whether the endpoint, which is to be asked, has not allowed anything yet.
+    pub fn awaits_handshake(&self) -> bool {
+        matches!(self.lock().handshake, Some(PushHandshake::Pending { .. }))
+    }
+
+    pub fn status(&self, clock: &Steady) -> PushStatus {
         let inner = self.lock();
         PushStatus {
             breaker: PushBreaker {
                 state: inner.breaker,
-                until: inner.until.map(clock::to_text),
+                until: inner
+                    .until
+                    .map(|until| clock::to_text(clock.to_wall(until))),
             },
             in_flight: self.in_flight.load(Ordering::Relaxed),
             handshake: inner.handshake.clone(),

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::{HeaderMap, header::RETRY_AFTER};
 
 /// No endpoint is waited for longer than this because it says so.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// How long to wait, if the answer says it; `now` is milliseconds since the epoch. What cannot be
 /// read is as if it were not there.

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 
 use super::{
     Webhook,
-    client::KEPT,
+    client::{Answer, KEPT},
+    handshake,
     outcome::judge,
     record::start_of,
     request::{Due, Outgoing},
@@ -46,7 +47,7 @@ pub struct PushTest {
     /// Whether an event would have been delivered.
     pub delivered: bool,
     /// `delivered`, `status`, `redirect`, `gone`, `dns`, `denied`, `connect`, `tls`, `timeout`,
-    /// `closed` or `protocol`.
+    /// `closed`, `protocol`, or `handshake`: the endpoint did not allow events when it was asked.
     pub outcome: &'static str,
     /// Why it was not delivered.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -60,8 +61,14 @@ pub struct PushTest {
 impl Webhook {
     /// Sends an event once, outside of the subscription: nothing is settled, the breaker is not
     /// asked and learns nothing. Without an event of the caller's one of the type `sandbar.test`
-    /// is made up.
+    /// is made up. An endpoint that has yet to allow events (`handshake`) is asked first, and that
+    /// is shown where it does not.
     pub async fn test(&self, event: Option<Event>) -> PushTest {
+        if self.records.awaits_handshake()
+            && let Some(refused) = self.ask().await
+        {
+            return refused;
+        }
         let now = clock::now();
         let event = event.unwrap_or_else(|| self.made_up(now));
         let mut builder = BatchBuilder::new();
@@ -76,11 +83,7 @@ impl Webhook {
         let shown = show_request(&request).await;
         let exchange = self.client.exchange(|| request.clone()).await;
         let judged = judge(&exchange, now);
-        let answer = exchange.ended.ok().map(|answer| ShownAnswer {
-            status: answer.status.as_u16(),
-            headers: show_headers(&answer.headers),
-            body: start_of(&answer.body, KEPT) + if answer.more { "…" } else { "" },
-        });
+        let answer = exchange.ended.ok().map(show_answer);
         PushTest {
             delivered: judged.reason.is_empty(),
             outcome: judged.outcome,
@@ -89,6 +92,26 @@ impl Webhook {
             request: shown,
             answer,
         }
+    }
+
+    /// Asks whether events are wanted; what came of it where they are not.
+    async fn ask(&self) -> Option<PushTest> {
+        let request = self.template.ask();
+        let shown = show_request(&request).await;
+        let exchange = self.client.exchange(|| request.clone()).await;
+        let judged = match &exchange.ended {
+            Ok(answer) => handshake::judge(answer.status, &answer.headers, &self.document.origin),
+            Err(failure) => Err(failure.reason.clone()),
+        };
+        let reason = judged.err()?;
+        Some(PushTest {
+            delivered: false,
+            outcome: "handshake",
+            reason: format!("no event was sent: {reason}"),
+            took_ms: exchange.took.as_secs_f64() * 1000.0,
+            request: shown,
+            answer: exchange.ended.ok().map(show_answer),
+        })
     }
 
     fn made_up(&self, now: u64) -> Event {
@@ -105,6 +128,14 @@ impl Webhook {
             data: data.to_string().into(),
             ..Event::default()
         }
+    }
+}
+
+fn show_answer(answer: Answer) -> ShownAnswer {
+    ShownAnswer {
+        status: answer.status.as_u16(),
+        headers: show_headers(&answer.headers),
+        body: start_of(&answer.body, KEPT) + if answer.more { "…" } else { "" },
     }
 }
 

@@ -171,7 +171,7 @@ async fn ask(
         }
         To::Subscription(name) => {
             let events = letters.iter().map(|one| (one.offset, one.redrives));
-            let looked_at = shared.offer_again(name, source, events).await?;
+            let looked_at = shared.offer_again(name, source, events).await?.looked_at;
             Ok(Asked {
                 looked_at,
                 gone: HashSet::new(),

@@ -1,7 +1,7 @@
 //! Which letters are redriven and which are left out, and why.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::ControlFlow,
 };
 
@@ -22,6 +22,9 @@ const MOST_EXAMPLES: usize = 10;
 /// So many keys are counted each, and told.
 const MOST_KEYS: usize = 10_000;
 const MOST_KEYS_TOLD: usize = 50;
+/// Of a selection that nothing fits.
+pub(super) const NOTHING: &str =
+    "No dead letter fits the selection: GET /v1/dead-letters lists what there is.";
 /// The keys past those.
 const OTHER_KEYS: &str = "(other keys)";
 
@@ -163,19 +166,24 @@ impl Shared {
     /// What a redrive would do now. Blocks on the disk.
     ///
     /// # Errors
-    /// `invalid-document`.
+    /// `invalid-document`, `unknown-dead-letter`, `unknown-route`, `unknown-subscription`.
     pub(in crate::jobs) fn plan_redrive(
         &self,
         request: &RedriveRequest,
     ) -> Result<RedrivePlan, Problem> {
         request.check()?;
         let filter = filter_of(request)?;
+        let mut unknown: BTreeSet<&str> = request.select.ids.iter().map(String::as_str).collect();
         let mut plan = RedrivePlan::default();
         let mut advice = BTreeMap::new();
         let mut keys: HashMap<String, u64> = HashMap::new();
         let mut judge = Judge::new(self, request);
-        let visit = |at, event: EventRef<'_>, letter: DeadLetter| {
+        let visit = |at: Offset, event: EventRef<'_>, letter: DeadLetter| {
             plan.selected += 1;
+            if !unknown.is_empty() {
+                unknown.remove(event.id);
+                unknown.remove(at.to_string().as_str());
+            }
             let judged = judge.judge(at, event, &letter)?;
             let taken = match judged {
                 Ok(taken) => taken,
@@ -203,7 +211,11 @@ impl Shared {
         };
         let reader = &self.reader;
         reader.visit_dead_letters(&self.dead_letters, &filter, 0, Offset::MAX, visit)?;
+        self.check_known(request, &unknown, plan.selected)?;
         plan.advice = advice.into_values().collect();
+        if plan.selected == 0 {
+            plan.advice.push(NOTHING.to_owned());
+        }
         let mut keys: Vec<_> = keys.into_iter().collect();
         keys.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let rest = keys.split_off(keys.len().min(MOST_KEYS_TOLD));
@@ -213,6 +225,37 @@ impl Shared {
             *plan.by_key.entry(OTHER_KEYS.to_owned()).or_default() += others;
         }
         Ok(plan)
+    }
+}
+
+impl Shared {
+    /// Names that nothing has are mistakes; what was deleted since may have left letters.
+    fn check_known(
+        &self,
+        request: &RedriveRequest,
+        unknown: &BTreeSet<&str>,
+        selected: u64,
+    ) -> Result<(), Problem> {
+        let select = &request.select;
+        if let Some(first) = unknown.first() {
+            // It may be there and not fit the rest of the selection.
+            let detail = format!(
+                "/select/ids: {} of {} fit no dead letter, first {first:?}",
+                unknown.len(),
+                select.ids.len()
+            );
+            return Err(Problem::new(Code::UnknownDeadLetter, detail));
+        }
+        if selected > 0 {
+            return Ok(());
+        }
+        if let Some(name) = &select.subscription {
+            self.catalog.subscription(name)?;
+        }
+        if let Some(name) = &select.route {
+            self.catalog.route(name)?;
+        }
+        Ok(())
     }
 }
 

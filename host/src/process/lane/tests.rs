@@ -10,6 +10,7 @@ const POLICY: RetryPolicy = RetryPolicy {
 
 fn again() -> Settlement {
     Settlement::Again {
+        at: 0,
         reason: "busy".into(),
     }
 }

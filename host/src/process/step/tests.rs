@@ -74,6 +74,7 @@ impl Case {
             written: &self.written,
             dead_letters: &PartitionId::new(name("sandbar.dead-letters"), 0),
             now: 1000,
+            wall: 1000,
         })
     }
 }

@@ -171,6 +171,7 @@ impl Group {
         let Some(slot) = self.slots.get_mut(&claim.offset) else {
             return standing;
         };
+        slot.asked = wait.unwrap_or(0);
         let wait = wait.unwrap_or_else(|| policy.backoff_ms(slot.attempts, jitter));
         let due = now.saturating_add(wait);
         if wait == 0 {
@@ -180,6 +181,20 @@ impl Group {
             self.leases.remember(due, claim.offset);
         }
         standing
+    }
+
+    /// All that waits for a time may be handed out now.
+    pub fn hurry(&mut self) {
+        let waits = |slot: &super::Slot| matches!(slot.state, State::Delayed { .. });
+        let waiting = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| waits(slot) && !slot.settling);
+        let waiting: Vec<Offset> = waiting.map(|(&offset, _)| offset).collect();
+        for offset in waiting {
+            self.leave(offset);
+            self.make_ready(offset);
+        }
     }
 
     /// The event cannot be delivered.

@@ -86,6 +86,9 @@ pub struct SavedSlot {
     pub first: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<u64>,
+    /// The wait that a client or an endpoint asked for, in milliseconds; 0: as the policy says.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub asked: u64,
     #[serde(default, skip_serializing_if = "is_false")]
     pub held: bool,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -101,6 +104,11 @@ pub struct SavedSlot {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 impl Saved {
@@ -131,6 +139,10 @@ impl Slot {
             due: match self.state {
                 State::Delayed { due } => Some(due),
                 _ => None,
+            },
+            asked: match self.state {
+                State::Delayed { .. } => self.asked,
+                _ => 0,
             },
             held: self.state == State::Held,
             again: self.again,
@@ -178,8 +190,9 @@ impl Group {
         }
     }
 
-    /// The group as it was saved: nothing is out, and what waits for a time waits on, at most as
-    /// long as `longest` milliseconds from `now` (the clock may have been set).
+    /// The group as it was saved: nothing is out, and what waits for a time waits on. The clock may
+    /// have been set: so it waits at most `longest` milliseconds from `now`, or as long as it was
+    /// asked to.
     #[must_use]
     pub fn restore(saved: &Saved, now: u64, longest: u64) -> Self {
         let mut group = Self::starting_at(saved.next);
@@ -212,9 +225,10 @@ impl Group {
                 && is_head
                 && due > now
             {
-                let due = due.min(now.saturating_add(longest));
+                let due = due.min(now.saturating_add(longest.max(saved.asked)));
                 if let Some(slot) = group.slots.get_mut(&saved.offset) {
                     slot.state = State::Delayed { due };
+                    slot.asked = saved.asked;
                 }
                 group.leases.remember(due, saved.offset);
             }
