@@ -14,6 +14,7 @@ mod push_outage;
 mod redrive;
 mod replay;
 mod restart;
+mod room;
 mod shared;
 mod streams;
 
