@@ -58,7 +58,12 @@ pub struct Api {
     pub max_plugin_bytes: usize,
     /// The bodies of all requests that are in the hub at once, in bytes.
     pub max_inflight_bytes: usize,
+    /// Events on their way out at once, in bytes: half for clients, half for webhooks.
+    pub max_outgoing_bytes: usize,
 }
+
+/// The least for events on their way out. One that is larger than there is room goes alone.
+const LEAST_OUTGOING: usize = 1024 * 1024;
 
 impl Default for Api {
     fn default() -> Self {
@@ -66,6 +71,7 @@ impl Default for Api {
             max_body_bytes: 32 * 1024 * 1024,
             max_plugin_bytes: 64 * 1024 * 1024,
             max_inflight_bytes: 256 * 1024 * 1024,
+            max_outgoing_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -107,6 +113,12 @@ impl Config {
                     self.api.max_inflight_bytes
                 ));
             }
+        }
+        if self.api.max_outgoing_bytes < LEAST_OUTGOING {
+            return Err(format!(
+                "--max-outgoing-bytes {} is too little to send events; give at least {LEAST_OUTGOING}",
+                self.api.max_outgoing_bytes
+            ));
         }
         if self.listen.ip().is_loopback() || self.allow_open {
             return Ok(());

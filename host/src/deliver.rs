@@ -6,7 +6,9 @@
 mod dead_letters;
 mod event_filter;
 mod lineage;
+mod outgoing;
 mod page;
+mod reads;
 mod subscription;
 mod subscriptions;
 mod tail;
@@ -15,6 +17,7 @@ mod webhook;
 pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter, RedrivenEntry, Selection};
 pub use event_filter::EventFilter;
 pub use lineage::{EventHead, Lineage, Origin, OutputAt, Producer, RouteFate, trace_outputs};
+pub use outgoing::{Link, Outgoing, Patience, Way};
 pub use page::{Page, Reader, Start};
 pub use subscription::{
     Again, Counts as SubscriptionCounts, Form, Gap, LaneStatus, Move, Offered, Outcome, Reset,
@@ -22,7 +25,7 @@ pub use subscription::{
     TakenEvent, Token, attempt, check_offsets, stream,
 };
 pub use subscriptions::{SETTLED, Subscriptions};
-pub use tail::{Cursor, Tailed, follow};
+pub use tail::{Cursor, Follower, Written, follow};
 pub use webhook::{
     BreakerState, Gone, PushAttempt, PushBreaker, PushHandshake, PushReading, PushStatus, PushTest,
     ShownAnswer, ShownRequest, Webhook, Webhooks,

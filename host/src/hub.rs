@@ -19,14 +19,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     catalog::{Catalog, DEAD_LETTERS},
     config::Config,
-    deliver::{Reader, Subscriptions, Webhooks},
+    deliver::{Outgoing, Reader, Subscriptions, Webhooks},
     idempotency::Idempotency,
-    ingest::{Publisher, Room},
+    ingest::Publisher,
     jobs::Jobs,
     meta,
     metrics::Metrics,
     problem::Problem,
     process::{Checkpoints, Processor, Tables},
+    room::Room,
     shadow::Shadows,
 };
 
@@ -60,9 +61,6 @@ pub use trial::{Trial, TrialRequest};
 /// How often retention looks.
 const RETENTION_EVERY: Duration = Duration::from_secs(10);
 
-/// How long a body waits for room among those of other requests.
-const WAIT_FOR_BODIES: Duration = Duration::from_secs(5);
-
 /// A hub that is up.
 #[derive(Debug)]
 pub struct Hub {
@@ -71,6 +69,10 @@ pub struct Hub {
     pub publisher: Publisher,
     /// For the bodies of requests.
     pub bodies: Room,
+    /// For answers with events.
+    pub outgoing: Arc<Outgoing>,
+    /// For what webhooks take and send.
+    pub pushed: Room,
     pub processor: Arc<Processor>,
     pub shadows: Shadows,
     pub jobs: Jobs,
@@ -173,7 +175,16 @@ impl Hub {
         let (gone, told) = tokio::sync::mpsc::channel(256);
         let targets = Arc::new(config.private_targets.clone());
         let stopping = CancellationToken::new();
-        let webhooks = Webhooks::new(targets, metrics.clone(), gone, &store, stopping.clone());
+        // What hangs on one side does not hold up the other.
+        let pushed = Room::new(config.api.max_outgoing_bytes / 2);
+        let webhooks = Webhooks::new(
+            targets,
+            metrics.clone(),
+            pushed.clone(),
+            gone,
+            &store,
+            stopping.clone(),
+        );
         let shadows = Shadows::new(
             shared_log.clone(),
             engine.clone(),
@@ -199,11 +210,9 @@ impl Hub {
         )?;
         let hub = Arc::new(Self {
             reader: Reader::new(shared_log),
-            bodies: Room::new(
-                config.api.max_inflight_bytes,
-                WAIT_FOR_BODIES,
-                "the hub has its hands full of other requests",
-            ),
+            bodies: Room::new(config.api.max_inflight_bytes),
+            pushed,
+            outgoing: Arc::new(Outgoing::new(config.api.max_outgoing_bytes / 2)),
             idempotency: Arc::new(idempotency),
             stopping,
             started: crate::clock::now(),

@@ -8,7 +8,6 @@ pub mod dedupe;
 mod publish;
 mod quota;
 mod recent;
-mod room;
 
 use std::sync::Arc;
 
@@ -16,7 +15,6 @@ use sandbar_log::{Append, Appended, Log};
 
 pub use check::{Checked, Rejected, check};
 pub use publish::{Accepted, Handling, Published, Publisher};
-pub use room::{Room, Taken};
 
 /// Appends, and waits without blocking a thread.
 pub(crate) async fn append(

@@ -25,6 +25,7 @@ pub mod dial;
 pub mod diff;
 pub mod metrics;
 pub mod problem;
+pub mod room;
 pub mod trial;
 
 pub mod bench;

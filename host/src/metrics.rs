@@ -122,6 +122,8 @@ pub struct Metrics {
     turn_seconds: Family<RouteLabel, Histogram>,
     requests: Family<RequestLabels, Counter>,
     bodies: Gauge,
+    answers: Gauge,
+    pushed: Gauge,
     tail: Family<PartitionLabels, Gauge>,
     earliest: Family<PartitionLabels, Gauge>,
     bytes: Family<PartitionLabels, Gauge>,
@@ -164,6 +166,8 @@ impl Default for Metrics {
             turn_seconds: Family::new_with_constructor(latency),
             requests: Family::default(),
             bodies: Gauge::default(),
+            answers: Gauge::default(),
+            pushed: Gauge::default(),
             tail: Family::default(),
             earliest: Family::default(),
             bytes: Family::default(),
@@ -234,6 +238,18 @@ impl Metrics {
             "Bodies of the requests at work",
             Unit::Bytes,
             self.bodies.clone(),
+        );
+        registry.register_with_unit(
+            "http_answers_in_flight",
+            "Events in answers that clients have not read",
+            Unit::Bytes,
+            self.answers.clone(),
+        );
+        registry.register_with_unit(
+            "push_in_flight",
+            "Events that webhooks have taken and not delivered",
+            Unit::Bytes,
+            self.pushed.clone(),
         );
         registry.register(
             "partition_tail",
@@ -380,6 +396,12 @@ impl Metrics {
     /// The bytes of all bodies that are in the hub.
     pub fn bodies(&self, bytes: usize) {
         self.bodies.set(signed(bytes as u64));
+    }
+
+    /// The bytes of events that are on their way out: in answers, and to webhooks.
+    pub fn outgoing(&self, answers: usize, pushed: usize) {
+        self.answers.set(signed(answers as u64));
+        self.pushed.set(signed(pushed as u64));
     }
 
     /// The text of a scrape, with the readings of the moment.

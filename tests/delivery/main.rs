@@ -17,6 +17,7 @@ mod push_outage;
 mod redrive;
 mod replay;
 mod restart;
+mod room;
 mod shared;
 mod streams;
 mod unknown;

@@ -1,31 +1,28 @@
 //! Events over HTTP: publish, read, follow.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use axum::{
-    Json as Answer,
+    Json as Answer, body,
     extract::{Path, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
-    response::{
-        IntoResponse, Response,
-        sse::{Event as Sent, KeepAlive, Sse},
-    },
+    response::{IntoResponse, Response},
 };
 use sandbar_types::PartitionId;
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use utoipa::IntoParams;
 
 use super::{
     Shared,
     extract::{Body, Params},
+    parts,
     refusal::ProblemDocument,
 };
 use crate::{
     catalog::Topic,
     clock,
-    deliver::{Cursor, EventFilter, Start, Tailed, follow},
+    deliver::{Cursor, EventFilter, Follower, Patience, Start, Way, Written, follow},
     hub::Hub,
     ingest::{Handling, Published},
     problem::{Code, Problem},
@@ -34,8 +31,6 @@ use crate::{
 /// The longest wait for an event, in seconds.
 const LONGEST_WAIT: f64 = 60.0;
 const MOST_EVENTS: usize = 10_000;
-/// Events on their way to one follower.
-const FOLLOWER_QUEUE: usize = 256;
 
 /// Publishes one event (binary or structured mode) or several (batch mode, NDJSON).
 #[utoipa::path(post, path = "/v1/topics/{topic}/events", tag = "events", operation_id = "publish",
@@ -128,9 +123,11 @@ pub(super) struct ReadQuery {
         (status = 404, description = "unknown-topic", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 410, description = "offset-trimmed", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 416, description = "offset-past-tail", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "busy, stopping", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn read(
     State(hub): Shared,
+    way: Way,
     Path(topic): Path<String>,
     headers: HeaderMap,
     Params(query): Params<ReadQuery>,
@@ -138,16 +135,14 @@ pub(super) async fn read(
     let topic = hub.catalog.topic(&topic)?;
     let start = query.start()?;
     if accepts_stream(&headers) {
-        return stream(&hub, &topic, &query, start, &headers)
-            .await
-            .map(IntoResponse::into_response);
+        return stream(&hub, way, &topic, &query, start, &headers).await;
     }
     let limit = limit_of(query.limit, 100)?;
     let wait = wait_of(query.wait)?;
     let partition = PartitionId::new(topic.name.clone(), query.partition.unwrap_or(0));
     check_partition(&topic, partition.partition)?;
     let wanted = query.selection()?;
-    let reading = hub.reader.page(&partition, start, limit, &wanted, wait);
+    let reading = (hub.reader).page(&partition, start, limit, &wanted, wait, &way);
     let page = tokio::select! {
         page = reading => page?,
         () = hub.stopping.cancelled() => {
@@ -160,7 +155,11 @@ pub(super) async fn read(
         (header::CONTENT_TYPE, media_type),
         (HeaderName::from_static("sandbar-next-offset"), next),
     ];
-    Ok((names, page.body).into_response())
+    let body = match page.room {
+        Some(room) => way.hold(page.body, room, Patience::Answer),
+        None => page.body.into(),
+    };
+    Ok((names, body::Body::from(body)).into_response())
 }
 
 /// What a `limit` in a query means.
@@ -234,11 +233,12 @@ fn accepts_stream(headers: &HeaderMap) -> bool {
 
 async fn stream(
     hub: &std::sync::Arc<Hub>,
+    way: Way,
     topic: &Topic,
     query: &ReadQuery,
     start: Start,
     headers: &HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>> + use<>>, Problem> {
+) -> Result<Response, Problem> {
     let partitions = match query.partition {
         Some(partition) => {
             check_partition(topic, partition)?;
@@ -271,28 +271,37 @@ async fn stream(
         cursor.0.extend(resumed.0);
     }
     let wanted = query.selection()?;
-    let (sender, receiver) = mpsc::channel(FOLLOWER_QUEUE);
-    let stopping = hub.stopping.clone();
-    let log = hub.reader.log().clone();
-    tokio::spawn(follow(log, partitions, cursor, wanted, sender));
-    let events = ReceiverStream::new(receiver).map(|tailed| Ok(sent(tailed)));
-    let until =
-        futures_util::StreamExt::take_until(events, async move { stopping.cancelled().await });
-    Ok(Sse::new(until).keep_alive(KeepAlive::default()))
+    let (sender, receiver) = mpsc::channel(parts::QUEUE);
+    let follower = Follower {
+        partitions,
+        cursor,
+        wanted,
+        form: sent,
+        way,
+    };
+    tokio::spawn(follow(hub.reader.clone(), follower, sender));
+    let events = parts::of(hub, receiver, parts::problem, Some(parts::KEEP_ALIVE));
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    Ok((headers, body::Body::from_stream(events)).into_response())
 }
 
-fn sent(tailed: Result<Tailed, Problem>) -> Sent {
-    match tailed {
-        // An id alone is no event to a client, which keeps it for its Last-Event-ID.
-        Ok(Tailed { cursor, event }) => match event {
-            Some(event) => Sent::default()
-                .id(cursor)
-                .event(event.r#type)
-                .data(event.json),
-            None => Sent::default().id(cursor),
-        },
-        Err(problem) => Sent::default()
-            .event("sandbar.problem")
-            .data(problem.to_string()),
+/// As a server-sent event. An id alone is no event to a client, which keeps it for its Last-Event-ID.
+fn sent(written: Written<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"id: ");
+    out.extend_from_slice(written.cursor.as_bytes());
+    if let Some((r#type, json)) = written.event {
+        out.extend_from_slice(b"\nevent: ");
+        let start = out.len();
+        out.extend_from_slice(r#type.as_bytes());
+        parts::one_line(&mut out[start..]);
+        out.extend_from_slice(b"\ndata: ");
+        out.extend_from_slice(json);
     }
+    out.extend_from_slice(b"\n\n");
 }

@@ -1,6 +1,6 @@
 //! Bodies, queries and headers, taken out of requests with errors that name the place.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request},
@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     hub::Hub,
-    ingest::{Room, Taken},
     problem::{Code, Place, Problem},
+    room::{Part, Room},
 };
 
 /// A whole body; refusals are problems.
@@ -48,13 +48,16 @@ impl FromRequest<Arc<Hub>> for Body {
 const DRAINED: usize = 64 * 1024 * 1024;
 /// So much of a body counts as part of its connection: small calls always come through.
 const UNCOUNTED: usize = 8 * 1024;
+/// How long a body waits for room among those of other requests.
+const WAIT: Duration = Duration::from_secs(5);
+const BUSY: &str = "the hub has its hands full of other requests";
 /// Room is taken in steps of so many bytes.
 const STEP: usize = 64 * 1024;
 
 /// A body as it comes in. The room that it takes is given back with the last piece of its bytes.
 struct Incoming {
     whole: BytesMut,
-    room: Option<Taken>,
+    room: Option<Part>,
     /// Bytes that there is room for.
     counted: usize,
 }
@@ -64,7 +67,7 @@ impl Incoming {
         let wanted = self.whole.len() + chunk.len();
         if wanted > self.counted {
             let more = (wanted - self.counted).next_multiple_of(STEP);
-            let taken = bodies.take(more).await?;
+            let taken = bodies.take_within(more, WAIT, BUSY).await?;
             match &mut self.room {
                 Some(room) => room.merge(taken),
                 None => self.room = Some(taken),
@@ -79,7 +82,7 @@ impl Incoming {
         /// The bytes and their room.
         struct Held(
             Bytes,
-            #[expect(dead_code, reason = "held while the bytes are")] Taken,
+            #[expect(dead_code, reason = "held while the bytes are")] Part,
         );
         impl AsRef<[u8]> for Held {
             fn as_ref(&self) -> &[u8] {

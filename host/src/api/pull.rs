@@ -11,6 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     clock,
     dead_letter::Cause,
-    deliver::{Outcome, Settled, Subscription, Token, attempt},
+    deliver::{Outcome, Patience, Settled, Subscription, Taken, Token, Way, attempt},
     hub::Hub,
     problem::{Code, Place, Problem},
 };
@@ -33,7 +34,7 @@ use streamed::{LINES, SERVER_SENT, streamed_events};
 const LONGEST_LEASE: f64 = 12.0 * 60.0 * 60.0;
 /// As long as a lease may be.
 const LONGEST_DELAY_MS: u64 = 12 * 60 * 60 * 1000;
-/// A batch is closed when its events have so many bytes.
+/// A batch has no more bytes, unless its one event has; less where there is little room for answers.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -87,9 +88,11 @@ impl PullQuery {
         (status = 404, description = "unknown-subscription", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "pushed-subscription", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 410, description = "offset-trimmed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "busy, stopping", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn events(
     State(hub): Shared,
+    way: Way,
     Path(subscription): Path<String>,
     headers: HeaderMap,
     Params(query): Params<PullQuery>,
@@ -104,14 +107,14 @@ pub(super) async fn events(
         .into_iter()
         .find(|media_type| accepted.contains(media_type));
     match streamed {
-        None => batch(&hub, &subscription, &query, lease).await,
+        None => batch(&hub, &subscription, &query, lease, &way).await,
         Some(media_type) => {
             let form = match media_type {
                 "text/event-stream" => &SERVER_SENT,
                 _ => &LINES,
             };
             let events =
-                streamed_events(&hub, &subscription, &query, lease, &headers, form).await?;
+                streamed_events(&hub, &subscription, &query, lease, &headers, way, form).await?;
             let headers = [
                 (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
                 (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
@@ -126,20 +129,16 @@ async fn batch(
     subscription: &Arc<Subscription>,
     query: &PullQuery,
     lease: Duration,
+    way: &Way,
 ) -> Result<Response, Problem> {
     let limit = limit_of(query.limit, 100)?;
     let until = Instant::now() + wait_of(query.wait)?;
     let (body, token) = loop {
-        let make = |taken: crate::deliver::Taken| {
-            let token = Token::Lease(taken.lease).to_string();
-            (!taken.events.is_empty()).then(|| (taken.to_json(), token))
-        };
-        let taken = subscription.take_with(limit, BATCH_BYTES, lease, make);
-        if let Some(taken) = taken.await? {
+        if let Some(taken) = take(subscription, limit, lease, way).await? {
             break taken;
         }
         if Instant::now() >= until {
-            break (b"[]".to_vec(), String::new());
+            break (Bytes::from_static(b"[]"), String::new());
         }
         tokio::select! {
             _ = subscription.wait_ready(until) => {}
@@ -149,7 +148,8 @@ async fn batch(
         }
     };
     let media_type = HeaderValue::from_static("application/cloudevents-batch+json");
-    let mut response = ([(header::CONTENT_TYPE, media_type)], body).into_response();
+    let headers = [(header::CONTENT_TYPE, media_type)];
+    let mut response = (headers, Body::from(body)).into_response();
     if let Ok(token) = HeaderValue::from_str(&token)
         && !token.is_empty()
     {
@@ -157,6 +157,36 @@ async fn batch(
         response.headers_mut().insert(name, token);
     }
     Ok(response)
+}
+
+/// What is due, in the room that there is for it, with the token of all; nothing if nothing is.
+async fn take(
+    subscription: &Arc<Subscription>,
+    limit: usize,
+    lease: Duration,
+    way: &Way,
+) -> Result<Option<(Bytes, String)>, Problem> {
+    let mut room = way.portion(BATCH_BYTES, Patience::Answer).await?;
+    let mut most = room.bytes();
+    loop {
+        let make = |taken: Taken| {
+            let token = Token::Lease(taken.lease).to_string();
+            let body = (!taken.events.is_empty()).then(|| taken.to_json());
+            (taken.needs, body, token)
+        };
+        let taken = subscription.take_with(limit, most, lease, make);
+        match taken.await? {
+            (Some(needs), _, _) => {
+                drop(room);
+                room = way.take(needs, Patience::Answer).await?;
+                // Where there is not so much at all, it has all there is.
+                most = needs;
+            }
+            (None, body, token) => {
+                return Ok(body.map(|body| (way.hold(body, room, Patience::Answer), token)));
+            }
+        }
+    }
 }
 
 /// What became of events. Each token is that of an event (`sandbarlease`) or of a whole batch (the

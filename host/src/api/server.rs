@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
+use super::link::{Came, Door};
 use crate::hub::Hub;
 
 /// How long requests under way may take to end once the hub stops.
@@ -40,12 +40,13 @@ impl Bound {
     /// When the listener fails.
     pub async fn serve(self, hub: Arc<Hub>) -> Result<(), String> {
         let stopping = hub.stopping.clone();
-        let listener = self.listener.tap_io(|stream| {
-            // Answers are small and awaited: do not hold them back.
-            let _ = stream.set_nodelay(true);
-        });
+        let door = Door {
+            listener: self.listener,
+            outgoing: hub.outgoing.clone(),
+        };
         let signal = stopping.clone();
-        let serving = axum::serve(listener, super::router(hub))
+        let service = super::router(hub).into_make_service_with_connect_info::<Came>();
+        let serving = axum::serve(door, service)
             .with_graceful_shutdown(async move { signal.cancelled().await });
         let out_of_time = async move {
             stopping.cancelled().await;

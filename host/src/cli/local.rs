@@ -40,6 +40,11 @@ pub(super) struct ServeArgs {
     /// Decoded and on their way to the disk they may take some times as much memory.
     #[arg(long, default_value_t = 256 * 1024 * 1024)]
     max_inflight_bytes: usize,
+    /// Events on their way out together, in bytes: half for webhooks, half for clients, of which streams
+    /// have half. As it fills, pages and batches become smaller; when it is full, reads and pulls are answered 503 after a
+    /// while, streams and webhooks wait, and clients that have read nothing for 10 seconds are cut off.
+    #[arg(long, default_value_t = 256 * 1024 * 1024)]
+    max_outgoing_bytes: usize,
     /// Size at which a segment of the log is closed, in bytes.
     #[arg(long, default_value_t = 64 * 1024 * 1024)]
     segment_bytes: u64,
@@ -82,6 +87,7 @@ pub(super) fn serve(args: ServeArgs) -> ExitCode {
         api: config::Api {
             max_body_bytes: args.max_body_bytes,
             max_inflight_bytes: args.max_inflight_bytes,
+            max_outgoing_bytes: args.max_outgoing_bytes,
             ..config::Api::default()
         },
         segment_bytes: args.segment_bytes.max(64 * 1024),

@@ -5,15 +5,21 @@ use std::{sync::Arc, time::Duration};
 use sandbar_log::{Frame, Log};
 use sandbar_types::{AttributeValue, Batch, Offset, PartitionId, Provenance};
 
-use super::{EventFilter, lineage::Producer};
+use super::{
+    EventFilter,
+    lineage::Producer,
+    outgoing::{Patience, Way},
+    reads::Reads,
+};
 use crate::{
     ingest::cloudevents,
     problem::{Code, Problem},
+    room::Part,
 };
 
 /// In the place of a route: what was written is a copy.
 const COPY: &str = "-";
-/// A page is closed when its events have so many bytes.
+/// A page has no more bytes, unless its one event has; less where there is little room for answers.
 const PAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Where few events are wanted, a page is closed when so many bytes were looked through.
 const MOST_LOOKED_THROUGH: usize = 64 * 1024 * 1024;
@@ -29,32 +35,46 @@ pub enum Start {
 }
 
 /// Events read.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Page {
     /// A CloudEvents batch (JSON).
     pub body: Vec<u8>,
     pub count: usize,
     /// Where to read on.
     pub next: Offset,
+    /// What the body lies in; an empty page needs none.
+    pub room: Option<Part>,
     /// Bytes of the log that were looked through.
     looked_through: usize,
+    /// The next event does not fit.
+    full: bool,
+    /// The first event does not fit, and has so many bytes.
+    needs: Option<usize>,
 }
 
 /// Reads the log for those outside.
 #[derive(Clone, Debug)]
 pub struct Reader {
     log: Arc<dyn Log>,
+    reads: Reads,
 }
 
 impl Reader {
     #[must_use]
     pub fn new(log: Arc<dyn Log>) -> Self {
-        Self { log }
+        Self {
+            log,
+            reads: Reads::default(),
+        }
     }
 
     #[must_use]
     pub fn log(&self) -> &Arc<dyn Log> {
         &self.log
+    }
+
+    pub(super) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// The offset that a start means now.
@@ -78,10 +98,11 @@ impl Reader {
     }
 
     /// Up to `limit` of the wanted events from `start` on; when there is none yet, waits up to `wait` for
-    /// one. Where few are wanted a page may have none although the log goes on behind `next`.
+    /// one. Where few are wanted a page may have none although the log goes on behind `next`. It has room
+    /// of `way`.
     ///
     /// # Errors
-    /// `offset-trimmed`, `offset-past-tail`, `damaged`.
+    /// `offset-trimmed`, `offset-past-tail`, `damaged`, `busy`.
     pub async fn page(
         &self,
         partition: &PartitionId,
@@ -89,6 +110,7 @@ impl Reader {
         limit: usize,
         wanted: &EventFilter,
         wait: Duration,
+        way: &Way,
     ) -> Result<Page, Problem> {
         let mut tail = self.log.watch(partition).map_err(|error| refusal(&error))?;
         let mut from = self
@@ -100,12 +122,7 @@ impl Reader {
         loop {
             let now = *tail.borrow_and_update();
             if now > from {
-                let selection = wanted.clone();
-                let page = self
-                    .blocking(partition, move |reader, partition| {
-                        reader.read(partition, from, limit, &selection)
-                    })
-                    .await?;
+                let page = self.within(way, partition, from, limit, wanted).await?;
                 let at_the_end = page.next >= now;
                 if page.count > 0 || wanted.is_all() || !at_the_end {
                     return Ok(page);
@@ -123,11 +140,38 @@ impl Reader {
             {
                 return Ok(Page {
                     body: b"[]".to_vec(),
-                    count: 0,
                     next: from,
-                    looked_through: 0,
+                    ..Page::default()
                 });
             }
+        }
+    }
+
+    /// A page in the room that there is for it; at least of one event.
+    async fn within(
+        &self,
+        way: &Way,
+        partition: &PartitionId,
+        from: Offset,
+        limit: usize,
+        wanted: &EventFilter,
+    ) -> Result<Page, Problem> {
+        let mut room = way.portion(PAGE_BYTES, Patience::Answer).await?;
+        let mut most = room.bytes();
+        loop {
+            let selection = wanted.clone();
+            let read = self.blocking(partition, move |reader, partition| {
+                reader.read(partition, from, limit, most, &selection)
+            });
+            let mut page = read.await?;
+            let Some(needs) = page.needs else {
+                page.room = Some(room);
+                return Ok(page);
+            };
+            drop(room);
+            room = way.take(needs, Patience::Answer).await?;
+            // Where there is not so much at all, it has all there is.
+            most = needs;
         }
     }
 
@@ -146,18 +190,16 @@ impl Reader {
         partition: &PartitionId,
         from: Offset,
         limit: usize,
+        most: usize,
         wanted: &EventFilter,
     ) -> Result<Page, Problem> {
         let mut page = Page {
             body: vec![b'['],
-            count: 0,
             next: from,
-            looked_through: 0,
+            ..Page::default()
         };
-        while page.count < limit
-            && page.body.len() < PAGE_BYTES
-            && page.looked_through < MOST_LOOKED_THROUGH
-        {
+        while page.count < limit && !page.full && page.looked_through < MOST_LOOKED_THROUGH {
+            let _one = self.reads.begin();
             let tail = self
                 .log
                 .bounds(partition)
@@ -173,7 +215,7 @@ impl Reader {
                 break;
             }
             for frame in frames {
-                page.add(partition, &frame, limit, wanted)?;
+                page.add(partition, &frame, limit, most, wanted)?;
             }
         }
         page.body.push(b']');
@@ -216,23 +258,33 @@ impl Page {
         partition: &PartitionId,
         frame: &Frame,
         limit: usize,
+        most: usize,
         wanted: &EventFilter,
     ) -> Result<(), Problem> {
         let batch = decode(partition, frame)?;
         self.looked_through += frame.body.len();
         let skip = usize::try_from(self.next.saturating_sub(frame.base)).unwrap_or(usize::MAX);
         for index in skip..batch.len() {
-            if self.count >= limit || self.body.len() >= PAGE_BYTES {
+            if self.count >= limit || self.full {
                 return Ok(());
             }
             if !wanted.takes(&batch, index) {
                 self.next = frame.base + index as u64 + 1;
                 continue;
             }
+            let before = self.body.len();
             if self.count > 0 {
                 self.body.push(b',');
             }
             encode(partition, frame, &batch, index, &mut self.body);
+            // With the bracket behind it.
+            let length = self.body.len().saturating_add(1);
+            if length > most {
+                self.full = true;
+                self.needs = (self.count == 0).then_some(length);
+                self.body.truncate(before);
+                return Ok(());
+            }
             self.count += 1;
             // Not one more than before: a repair may have left a gap.
             self.next = frame.base + index as u64 + 1;
@@ -286,8 +338,13 @@ pub(super) fn encode(
 /// The route, unless it is a copy, and the position (`topic/partition/offset`) that event `index` of a
 /// frame came from.
 pub(super) fn origin(provenance: &Provenance, index: usize) -> Option<(Option<&str>, String)> {
-    let producer = Producer::parse(&provenance.producer)?;
     let (offset, _) = provenance.origins.get(index)?;
+    origin_at(&provenance.producer, *offset)
+}
+
+/// [`origin`] of what a producer made of the event at an offset.
+pub(super) fn origin_at(producer: &str, offset: Offset) -> Option<(Option<&str>, String)> {
+    let producer = Producer::parse(producer)?;
     let route = Some(producer.route).filter(|route| *route != COPY);
     Some((route, format!("{}/{offset}", producer.source)))
 }

@@ -19,6 +19,7 @@ use sandbar_types::{Batch, Name, Offset, PartitionId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::reads::Reads;
 use crate::{
     catalog::SubscriptionRecord,
     clock::Steady,
@@ -68,6 +69,7 @@ pub struct Shared {
     pub journal: Journal,
     pub positions: Positions,
     pub cache: Cache,
+    pub reads: Reads,
     pub clock: Steady,
 }
 
@@ -242,9 +244,9 @@ impl Subscription {
         })
     }
 
-    /// Up to `limit` events that are due, the oldest of each partition first, together at most about
-    /// `max_bytes`. They are the caller's for `lease`. Nothing while the subscription is paused or
-    /// disabled.
+    /// Up to `limit` events that are due, the oldest of each partition first, together at most
+    /// `max_bytes` in the JSON format. Where the first has more, nothing but how many. They are the
+    /// caller's for `lease`. Nothing while the subscription is paused or disabled.
     ///
     /// # Errors
     /// `offset-trimmed` when events are gone that were not settled (of pulled subscriptions), and
@@ -311,7 +313,7 @@ impl Subscription {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut trouble = None;
         for index in 0..lanes.all.len() {
-            if taken.events.len() >= limit || taken.bytes >= max_bytes {
+            if taken.events.len() >= limit || taken.full {
                 break;
             }
             let lane = &lanes.all[(first + index) % lanes.all.len()];
@@ -320,7 +322,7 @@ impl Subscription {
                 trouble = Some(problem);
             }
         }
-        if taken.events.is_empty() {
+        if taken.events.is_empty() && taken.needs.is_none() {
             if let Some(problem) = self.gap_problem(&settings) {
                 return Err(problem);
             }

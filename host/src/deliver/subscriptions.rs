@@ -10,6 +10,7 @@ use sandbar_log::{Log, Retention};
 use sandbar_types::{Name, Offset, PartitionId};
 use tokio_util::sync::CancellationToken;
 
+use super::reads::Reads;
 use super::subscription::{
     Author, Cache, Journal, Lane, Policy, Position, Positions, Settings, Shared, Subscription,
     Tails, Written, offset_of_start,
@@ -70,6 +71,7 @@ impl Subscriptions {
             journal,
             positions,
             cache: Cache::default(),
+            reads: Reads::default(),
             clock: Steady::default(),
         };
         Ok(Self {

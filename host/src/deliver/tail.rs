@@ -1,16 +1,23 @@
 //! Following a topic live, over all of its partitions or one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use sandbar_log::Log;
+use bytes::Bytes;
 use sandbar_types::{Offset, PartitionId};
 use tokio::sync::mpsc;
 
 use super::{
-    EventFilter,
+    EventFilter, Reader,
+    outgoing::{Patience, Way},
     page::{decode, encode, refusal},
 };
 use crate::problem::Problem;
+
+/// A part of what a follower is sent has no more bytes, unless its one event has; less where there is
+/// little room.
+const PART_BYTES: usize = 1024 * 1024;
+/// The log is read in steps of so many bytes.
+const STEP_BYTES: usize = 256 * 1024;
 
 /// The next offset to be read of each partition.
 ///
@@ -40,51 +47,69 @@ impl std::fmt::Display for Cursor {
     }
 }
 
-/// One event on its way to a follower.
-#[derive(Clone, Debug)]
-pub struct Tailed {
-    /// What to go on from after this event.
-    pub cursor: String,
-    /// Nothing where events were passed over that are not wanted.
-    pub event: Option<TailedEvent>,
+/// What is written for a follower.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// What to go on from after this.
+    pub cursor: &'a str,
+    /// The type of an event, and the event in the CloudEvents JSON format, on one line. Nothing where
+    /// events were passed over that are not wanted.
+    pub event: Option<(&'a str, &'a [u8])>,
 }
 
-/// An event as a follower gets it.
+/// Who follows, from where, and how what is sent is written.
 #[derive(Clone, Debug)]
-pub struct TailedEvent {
-    pub r#type: String,
-    /// The CloudEvents JSON format, on one line.
-    pub json: String,
+pub struct Follower {
+    pub partitions: Vec<PartitionId>,
+    pub cursor: Cursor,
+    pub wanted: EventFilter,
+    pub form: fn(Written<'_>, &mut Vec<u8>),
+    pub way: Way,
 }
 
-/// Sends the wanted events from `cursor` on, forever, until the receiver is dropped or reading fails. A
-/// receiver that is slow is waited for; nothing piles up here.
+/// What one read gives.
+struct Part {
+    body: Vec<u8>,
+    cursor: Cursor,
+    /// The first event does not fit, and has so many bytes.
+    needs: Option<usize>,
+}
+
+/// Sends the wanted events from the follower's cursor on, as many at once as there are and fit, forever,
+/// until the receiver is dropped or reading fails. A receiver that is slow is waited for: nothing is
+/// read before it has taken what was sent before.
 pub async fn follow(
-    log: Arc<dyn Log>,
-    partitions: Vec<PartitionId>,
-    mut cursor: Cursor,
-    wanted: EventFilter,
-    sender: mpsc::Sender<Result<Tailed, Problem>>,
+    reader: Reader,
+    mut follower: Follower,
+    sender: mpsc::Sender<Result<Bytes, Problem>>,
 ) {
-    let mut watches = Vec::with_capacity(partitions.len());
-    for partition in &partitions {
-        match log.watch(partition) {
+    let mut watches = Vec::with_capacity(follower.partitions.len());
+    for partition in &follower.partitions {
+        match reader.log().watch(partition) {
             Ok(watch) => watches.push(watch),
             Err(error) => return drop(sender.send(Err(refusal(&error))).await),
         }
     }
     loop {
         let mut moved = false;
-        for (partition, watch) in partitions.iter().zip(&mut watches) {
-            let from = cursor.0.get(&partition.partition).copied().unwrap_or(0);
+        for (partition, watch) in follower.partitions.clone().iter().zip(&mut watches) {
+            let from = follower.from(partition);
             if *watch.borrow_and_update() <= from {
                 continue;
             }
-            match send_some(&log, partition, from, &mut cursor, &wanted, &sender).await {
-                Ok(true) => moved = true,
-                Ok(false) => return,
-                Err(problem) => return drop(sender.send(Err(problem)).await),
+            let Ok(place) = sender.reserve().await else {
+                return;
+            };
+            let part = tokio::select! {
+                part = follower.part(&reader, partition) => part,
+                () = sender.closed() => return,
+            };
+            match part {
+                Ok(body) if body.is_empty() => {}
+                Ok(body) => place.send(Ok(body)),
+                Err(problem) => return place.send(Err(problem)),
             }
+            moved |= follower.from(partition) > from;
         }
         if moved {
             continue;
@@ -101,61 +126,95 @@ pub async fn follow(
     }
 }
 
-/// Sends what one read gives; false when nobody listens any more.
-async fn send_some(
-    log: &Arc<dyn Log>,
-    partition: &PartitionId,
-    from: Offset,
-    cursor: &mut Cursor,
-    wanted: &EventFilter,
-    sender: &mpsc::Sender<Result<Tailed, Problem>>,
-) -> Result<bool, Problem> {
-    let (reader, source) = (log.clone(), partition.clone());
-    let read = tokio::task::spawn_blocking(move || reader.read(&source, from, 256 * 1024)).await;
-    let frames = read
-        .map_err(Problem::internal)?
-        .map_err(|error| refusal(&error))?;
-    let mut passed_over = false;
-    for frame in frames {
-        let batch = decode(partition, &frame)?;
-        let skip = usize::try_from(from.saturating_sub(frame.base)).unwrap_or(usize::MAX);
-        for index in skip..batch.len() {
-            let next = frame.base + index as u64 + 1;
-            cursor.0.insert(partition.partition, next);
-            passed_over = !wanted.takes(&batch, index);
-            if passed_over {
-                continue;
-            }
-            let mut json = Vec::new();
-            encode(partition, &frame, &batch, index, &mut json);
-            // Outside of strings, where they must be escaped, these are but white space.
-            for byte in &mut json {
-                if matches!(byte, b'\n' | b'\r') {
-                    *byte = b' ';
-                }
-            }
-            let tailed = Tailed {
-                cursor: cursor.to_string(),
-                event: Some(TailedEvent {
-                    r#type: batch.get(index).r#type.to_owned(),
-                    json: String::from_utf8(json).map_err(Problem::internal)?,
-                }),
+impl Follower {
+    fn from(&self, partition: &PartitionId) -> Offset {
+        let from = self.cursor.0.get(&partition.partition);
+        from.copied().unwrap_or(0)
+    }
+
+    /// What is sent next of a partition.
+    async fn part(&mut self, reader: &Reader, partition: &PartitionId) -> Result<Bytes, Problem> {
+        let mut room = self.way.portion(PART_BYTES, Patience::Stream).await?;
+        let mut most = room.bytes();
+        loop {
+            let (this, reader, source) = (self.clone(), reader.clone(), partition.clone());
+            let read = tokio::task::spawn_blocking(move || this.read(&reader, &source, most));
+            let part = read.await.map_err(Problem::internal)??;
+            let Some(needs) = part.needs else {
+                self.cursor = part.cursor;
+                return Ok(self.way.hold(part.body, room, Patience::Stream));
             };
-            if sender.send(Ok(tailed)).await.is_err() {
-                return Ok(false);
-            }
+            drop(room);
+            room = self.way.take(needs, Patience::Stream).await?;
+            // Where there is not so much at all, it has all there is.
+            most = needs;
         }
     }
-    if passed_over {
-        // So that a reconnect need not look through them again.
-        let cursor = cursor.to_string();
-        let tailed = Tailed {
-            cursor,
-            event: None,
+
+    /// Blocks on the disk.
+    fn read(&self, reader: &Reader, partition: &PartitionId, most: usize) -> Result<Part, Problem> {
+        let _one = reader.reads().begin();
+        let from = self.from(partition);
+        let frames = reader.log().read(partition, from, STEP_BYTES);
+        let mut part = Part {
+            body: Vec::new(),
+            cursor: self.cursor.clone(),
+            needs: None,
         };
-        return Ok(sender.send(Ok(tailed)).await.is_ok());
+        let mut passed_over = false;
+        let mut json = Vec::new();
+        for frame in frames.map_err(|error| refusal(&error))? {
+            let batch = match decode(partition, &frame) {
+                Ok(batch) => batch,
+                Err(problem) if part.body.is_empty() => return Err(problem),
+                // What is there is sent; the trouble will be met again.
+                Err(_) => break,
+            };
+            let skip = usize::try_from(from.saturating_sub(frame.base)).unwrap_or(usize::MAX);
+            for index in skip..batch.len() {
+                let next = frame.base + index as u64 + 1;
+                passed_over = !self.wanted.takes(&batch, index);
+                if passed_over {
+                    part.cursor.0.insert(partition.partition, next);
+                    continue;
+                }
+                json.clear();
+                encode(partition, &frame, &batch, index, &mut json);
+                // Outside of strings, where they must be escaped, these are but white space.
+                for byte in &mut json {
+                    if matches!(byte, b'\n' | b'\r') {
+                        *byte = b' ';
+                    }
+                }
+                let before = part.cursor.0.insert(partition.partition, next);
+                let cursor = part.cursor.to_string();
+                let start = part.body.len();
+                let event = Some((batch.get(index).r#type, &json[..]));
+                let cursor = &cursor;
+                (self.form)(Written { cursor, event }, &mut part.body);
+                if part.body.len() > most {
+                    part.needs = (start == 0).then_some(part.body.len());
+                    part.body.truncate(start);
+                    if let Some(before) = before {
+                        part.cursor.0.insert(partition.partition, before);
+                    }
+                    return Ok(part);
+                }
+            }
+        }
+        if passed_over {
+            // So that a reconnect need not look through them again.
+            let cursor = &part.cursor.to_string();
+            (self.form)(
+                Written {
+                    cursor,
+                    event: None,
+                },
+                &mut part.body,
+            );
+        }
+        Ok(part)
     }
-    Ok(true)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use sandbar_types::Name;
 use tokio::{
@@ -19,12 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::subscription::{Subscription, TakenEvent};
 use crate::{
-    catalog::PushDocument,
+    catalog::{PushDocument, PushMode},
     clock::{self, Steady},
     dial::Targets,
     meta,
     metrics::Metrics,
     problem::Problem,
+    room::Room,
 };
 
 mod breaker;
@@ -90,6 +92,7 @@ struct Running {
 pub struct Webhooks {
     targets: Arc<Targets>,
     metrics: Arc<Metrics>,
+    room: Room,
     gone: mpsc::Sender<Gone>,
     pauses: Pauses,
     stopping: CancellationToken,
@@ -97,11 +100,12 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// `gone` is told of endpoints that answered 410. Once `stopping` is cancelled no request is begun.
+    /// What they have taken and not delivered lies in `room`, all together. `gone` is told of endpoints that answered 410. Once `stopping` is cancelled no request is begun.
     #[must_use]
     pub fn new(
         targets: Arc<Targets>,
         metrics: Arc<Metrics>,
+        room: Room,
         gone: mpsc::Sender<Gone>,
         store: &Arc<dyn meta::Store>,
         stopping: CancellationToken,
@@ -109,6 +113,7 @@ impl Webhooks {
         Self {
             targets,
             metrics,
+            room,
             gone,
             pauses: Pauses::new(store),
             stopping,
@@ -164,6 +169,7 @@ impl Webhooks {
             subscription: subscription.clone(),
             webhook: webhook.clone(),
             meter: self.metrics.push_meter(&subscription.name),
+            room: self.room.clone(),
             gone: self.gone.clone(),
             stop: stop.clone(),
             keeper: driver::Keeper {
@@ -246,9 +252,12 @@ impl Webhook {
     /// Sends events, once. `now` is milliseconds since the epoch.
     async fn deliver(&self, events: &[TakenEvent], now: u64) -> Exchange {
         let request = || match events {
-            [one] => self.template.deliver(&[due(one)], now),
+            [one] => {
+                let data = one.large_data();
+                self.template.deliver(&[due(one, data.as_ref())], now)
+            }
             many => {
-                let many: Vec<_> = many.iter().map(due).collect();
+                let many: Vec<_> = many.iter().map(|one| due(one, None)).collect();
                 self.template.deliver(&many, now)
             }
         };
@@ -261,6 +270,14 @@ impl Webhook {
         self.records.breaker() != BreakerState::Closed
     }
 
+    /// How often an event that is sent is there, at most: as it was taken, and in its request.
+    fn times(&self) -> usize {
+        match self.document.mode {
+            PushMode::Binary if self.document.batch.is_none() => 1,
+            _ => 2,
+        }
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn status(&self) -> PushStatus {
@@ -268,9 +285,10 @@ impl Webhook {
     }
 }
 
-fn due(taken: &TakenEvent) -> Due<'_> {
+fn due<'a>(taken: &'a TakenEvent, shared: Option<&'a Bytes>) -> Due<'a> {
     Due {
         event: taken.event(),
+        shared,
         place: Some(Place {
             partition: taken.partition(),
             offset: taken.offset,

@@ -149,6 +149,7 @@ impl Hub {
             })
             .collect();
         self.metrics.bodies(self.bodies.taken());
+        (self.metrics).outgoing(self.outgoing.taken(), self.pushed.taken());
         let subscriptions: Vec<_> = (self.subscriptions.all().iter())
             .map(|subscription| subscription_reading(subscription))
             .collect();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 use sandbar_types::Event;
 
-pub use encode::{encode_batch, encode_structured, encode_within};
+pub use encode::{encode_batch, encode_structured, encode_within, most_data_bytes};
 pub use json::{batch, lines, structured};
 
 /// The content types that a publish may have.

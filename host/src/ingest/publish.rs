@@ -20,19 +20,21 @@ use super::{
     dedupe::{self, Reservation, Ticket},
     quota::Buckets,
     recent::{Recent, Recents},
-    room::Room,
 };
 use crate::{
     catalog::Topic,
     clock,
     metrics::QuotaReading,
     problem::{Code, Problem},
+    room::Room,
 };
 
 /// Bytes of events that may be between being decoded and being durable, over all publishes.
 const IN_FLIGHT_BYTES: usize = 64 * 1024 * 1024;
 /// How long a publish waits for room among them before it is told to come back.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(10);
+const BUSY: &str = "the disk does not keep up with what is published";
+
 /// What to do with a batch of which some events are bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Handling {
@@ -82,11 +84,7 @@ impl Publisher {
         Self {
             recents: Recents::new(log.clone()),
             log,
-            room: Room::new(
-                IN_FLIGHT_BYTES,
-                WAIT_FOR_ROOM,
-                "the disk does not keep up with what is published",
-            ),
+            room: Room::new(IN_FLIGHT_BYTES),
             buckets: Mutex::default(),
             started: Instant::now(),
         }
@@ -127,7 +125,8 @@ impl Publisher {
             return Err(refusal(rejected));
         }
         self.within_quota(topic, &good)?;
-        let _room = self.room.take(bytes).await?;
+        let room = self.room.take_within(bytes, WAIT_FOR_ROOM, BUSY);
+        let _room = room.await?;
         let mut published = self.store(topic, good, handling, &mut rejected).await?;
         if handling == Handling::Lenient {
             rejected.sort_by_key(|one| one.index);

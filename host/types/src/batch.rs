@@ -119,6 +119,18 @@ impl Column {
         }
     }
 
+    /// With bytes of its own.
+    fn detached(self) -> Self {
+        match self {
+            Self::Empty => Self::Empty,
+            Self::Same(value) => Self::Same(Bytes::copy_from_slice(&value)),
+            Self::Each { bytes, ends } => Self::Each {
+                bytes: Bytes::copy_from_slice(&bytes),
+                ends,
+            },
+        }
+    }
+
     fn byte_length(&self) -> usize {
         match self {
             Self::Empty => 0,
@@ -253,6 +265,28 @@ impl Batch {
             count: to - from,
             columns: std::array::from_fn(|index| self.columns[index].slice(from, to)),
         }
+    }
+
+    /// Copies of these events, in this order, which keep nothing else of the batch in memory. Panics
+    /// when one is past the end.
+    #[must_use]
+    pub fn copy(&self, indexes: &[usize]) -> Self {
+        let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else {
+            return Self::empty();
+        };
+        if indexes.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
+            let part = self.slice(first, last + 1);
+            return Self {
+                count: part.count,
+                columns: part.columns.map(Column::detached),
+            };
+        }
+        let bytes = indexes.iter().map(|&at| self.columns[DATA].get(at).len());
+        let mut builder = BatchBuilder::with_capacity(indexes.len(), bytes.sum());
+        for &index in indexes {
+            builder.push(self.get(index));
+        }
+        builder.finish()
     }
 
     /// All events of several batches, end to end.

@@ -4,26 +4,21 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::mpsc;
 use tokio_stream::Stream;
 
 use super::{
     super::{
         events::{limit_of, malformed},
-        refusal::ProblemDocument,
+        parts,
     },
     PullQuery,
 };
 use crate::{
-    deliver::{Form, Subscription, TakenEvent, stream},
+    deliver::{Form, Subscription, TakenEvent, Way, stream},
     hub::Hub,
     problem::Problem,
 };
-
-/// Parts of a stream, of many events each, that wait for the one before to be sent.
-const STREAM_QUEUE: usize = 1;
-/// A stream of server-sent events that has nothing to say says so this often.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What a stream looks like.
 pub(super) struct Looks {
@@ -40,16 +35,13 @@ pub(super) static SERVER_SENT: Looks = Looks {
         out.extend_from_slice(b"\nevent: ");
         let start = out.len();
         out.extend_from_slice(event.event().r#type.as_bytes());
-        one_line(&mut out[start..]);
+        parts::one_line(&mut out[start..]);
         out.extend_from_slice(b"\ndata: ");
         json_line(cursor, event, out);
         out.extend_from_slice(b"\n\n");
     },
-    problem: |problem| {
-        // JSON as it is written here has no ends of lines.
-        format!("event: sandbar.problem\ndata: {}\n\n", document(problem)).into()
-    },
-    keep_alive: Some(":\n\n"),
+    problem: parts::problem,
+    keep_alive: Some(parts::KEEP_ALIVE),
 };
 
 pub(super) static LINES: Looks = Looks {
@@ -57,28 +49,21 @@ pub(super) static LINES: Looks = Looks {
         json_line(cursor, event, out);
         out.push(b'\n');
     },
-    problem: |problem| format!("{}\n", serde_json::json!({"problem": document(problem)})).into(),
+    problem: |problem| {
+        format!(
+            "{}\n",
+            serde_json::json!({"problem": parts::document(problem)})
+        )
+        .into()
+    },
     keep_alive: None,
 };
-
-/// What an answer would have as its body.
-fn document(problem: Problem) -> serde_json::Value {
-    serde_json::to_value(ProblemDocument::from(problem)).unwrap_or_default()
-}
 
 fn json_line(cursor: &str, event: &TakenEvent, out: &mut Vec<u8>) {
     let start = out.len();
     event.write_json(cursor, out);
-    one_line(&mut out[start..]);
-}
-
-/// Outside of strings, where they must be escaped, ends of lines are but white space in JSON.
-fn one_line(text: &mut [u8]) {
-    for byte in text {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
+    // Outside of strings, where they must be escaped, ends of lines are but white space in JSON.
+    parts::one_line(&mut out[start..]);
 }
 
 /// The parts of a stream, for the body of an answer.
@@ -91,6 +76,7 @@ pub(super) async fn streamed_events(
     query: &PullQuery,
     lease: Duration,
     headers: &HeaderMap,
+    way: Way,
     looks: &'static Looks,
 ) -> Result<impl Stream<Item = Result<Bytes, Infallible>> + use<>, Problem> {
     let window = limit_of(query.limit, 1000)?;
@@ -102,22 +88,9 @@ pub(super) async fn streamed_events(
     }
     // Once the head is sent there is no status any more to tell it by.
     subscription.look_for_gap().await?;
-    let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+    let (sender, receiver) = mpsc::channel(parts::QUEUE);
     let subscription = subscription.clone();
-    tokio::spawn(stream(subscription, window, lease, looks.event, sender));
-    let events = futures_util::stream::unfold(receiver, move |mut receiver| async move {
-        let part = match looks.keep_alive {
-            None => receiver.recv().await?,
-            Some(text) => match timeout(KEEP_ALIVE, receiver.recv()).await {
-                Ok(part) => part?,
-                Err(_) => Ok(Bytes::from_static(text.as_bytes())),
-            },
-        };
-        let part = part.unwrap_or_else(|problem| (looks.problem)(problem));
-        Some((Ok(part), receiver))
-    });
-    let stopping = hub.stopping.clone();
-    Ok(futures_util::StreamExt::take_until(events, async move {
-        stopping.cancelled().await;
-    }))
+    let form = looks.event;
+    tokio::spawn(stream(subscription, window, lease, form, way, sender));
+    Ok(parts::of(hub, receiver, looks.problem, looks.keep_alive))
 }

@@ -1,17 +1,19 @@
 //! Events as they are read for subscriptions: whole frames, small ones put together, and a cache of
-//! the last ones that all subscriptions share. Payloads are kept nowhere else.
+//! the last ones that all subscriptions share. What is handed out is copied out of them, so that nothing
+//! but the cache keeps a frame in memory.
 
 use std::{
     borrow::Cow,
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
+use bytes::Bytes;
 use sandbar_log::{Error, Frame, Log};
 use sandbar_types::{Batch, EventRef, Offset, PartitionId, Provenance};
 
-use super::super::page::{decode, origin, refusal};
-use crate::problem::Problem;
+use super::super::page::{decode, origin_at, refusal};
+use crate::{ingest::cloudevents, problem::Problem, room::Part};
 
 /// Frames are put together up to so many bytes.
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -23,6 +25,7 @@ const CACHE_CHUNKS: usize = 128;
 /// Columns of a batch, in the order of `COLUMN_NAMES`.
 const ID: usize = 0;
 const SUBJECT: usize = 3;
+const MEDIA: usize = 5;
 const EXTENSIONS: usize = 7;
 const DATA: usize = 8;
 
@@ -33,6 +36,42 @@ pub struct Chunk {
     batch: Batch,
     /// The frames that it is put together of: the index of the first event of each.
     frames: Vec<(usize, Option<Provenance>)>,
+}
+
+/// Events that were copied out of a chunk.
+#[derive(Debug)]
+pub struct Copies {
+    batch: Batch,
+    /// Who made each, and of which event; none where nobody made any.
+    origins: Vec<Option<(Arc<str>, Offset)>>,
+    /// What they lie in.
+    room: OnceLock<Part>,
+}
+
+impl Copies {
+    #[must_use]
+    pub fn event(&self, index: usize) -> EventRef<'_> {
+        self.batch.get(index)
+    }
+
+    /// The data of an event, shared.
+    #[must_use]
+    pub fn data(&self, index: usize) -> Bytes {
+        self.batch.data(index)
+    }
+
+    /// The route, unless it is a copy, and the position that the event came from.
+    #[must_use]
+    pub fn origin(&self, index: usize) -> Option<(Option<&str>, String)> {
+        let (producer, offset) = self.origins.get(index)?.as_ref()?;
+        origin_at(producer, *offset)
+    }
+
+    /// Keeps room for as long as they are there.
+    pub fn lie_in(&self, room: Part) {
+        // They get theirs once.
+        let _ = self.room.set(room);
+    }
 }
 
 /// What reading came to.
@@ -57,10 +96,52 @@ impl Chunk {
         self.batch.get(self.index(offset))
     }
 
-    /// The bytes of the event's data.
+    /// The most bytes that the event takes in the JSON format, besides what the hub adds.
     #[must_use]
-    pub fn data_length(&self, offset: Offset) -> usize {
-        self.batch.columns()[DATA].get(self.index(offset)).len()
+    pub fn most_json_bytes(&self, offset: Offset) -> usize {
+        let (index, columns) = (self.index(offset), self.batch.columns());
+        let attributes: usize = columns[..EXTENSIONS]
+            .iter()
+            .map(|one| one.get(index).len())
+            .sum();
+        let data = columns[DATA].get(index);
+        // Quotes and backslashes are escaped; control characters they have none.
+        2 * attributes
+            + columns[EXTENSIONS].get(index).len()
+            + cloudevents::most_data_bytes(columns[MEDIA].get(index), data)
+    }
+
+    /// Copies of the events at these offsets.
+    #[must_use]
+    pub fn copy(&self, offsets: &[Offset]) -> Copies {
+        let indexes: Vec<usize> = offsets.iter().map(|&offset| self.index(offset)).collect();
+        let made = self
+            .frames
+            .iter()
+            .any(|(_, provenance)| provenance.is_some());
+        let mut origins = Vec::new();
+        let mut last: Option<Arc<str>> = None;
+        for &index in indexes.iter().filter(|_| made) {
+            let origin = self.frame_of(index).and_then(|(first, provenance)| {
+                let (offset, _) = provenance.origins.get(index - first)?;
+                let known = last.take().filter(|last| **last == *provenance.producer);
+                let producer = known.unwrap_or_else(|| provenance.producer.as_str().into());
+                last = Some(producer.clone());
+                Some((producer, *offset))
+            });
+            origins.push(origin);
+        }
+        Copies {
+            batch: self.batch.copy(&indexes),
+            origins,
+            room: OnceLock::new(),
+        }
+    }
+
+    fn frame_of(&self, index: usize) -> Option<(usize, &Provenance)> {
+        let after = self.frames.partition_point(|(first, _)| *first <= index);
+        let (first, provenance) = self.frames.get(after.checked_sub(1)?)?;
+        Some((*first, provenance.as_ref()?))
     }
 
     /// What order is kept by: see [`EventRef::key`]. Reads the columns that it needs.
@@ -86,15 +167,6 @@ impl Chunk {
     #[must_use]
     pub fn index(&self, offset: Offset) -> usize {
         usize::try_from(offset - self.base).unwrap_or(usize::MAX)
-    }
-
-    /// The route, unless it is a copy, and the position that the event came from.
-    #[must_use]
-    pub fn origin(&self, offset: Offset) -> Option<(Option<&str>, String)> {
-        let index = self.index(offset);
-        let after = self.frames.partition_point(|(first, _)| *first <= index);
-        let (first, provenance) = self.frames.get(after.checked_sub(1)?)?;
-        origin(provenance.as_ref()?, index - first)
     }
 
     fn of(partition: &PartitionId, frames: Vec<Frame>) -> Result<Option<Self>, Problem> {

@@ -33,6 +33,7 @@ impl Lane {
         if room == 0 {
             return Ok(false);
         }
+        let one = shared.reads.begin();
         let read = shared.cache.read(&*shared.log, &self.partition, from, true);
         let seen = match &read {
             Ok(Read::Events(chunk)) => look_at(chunk, from, room, settings),
@@ -58,6 +59,7 @@ impl Lane {
             }
             Read::Events(chunk) => {
                 let first = from.max(chunk.base);
+                drop((chunk, one));
                 inner.group.jump(first);
                 for (offset, seen) in (first..).zip(seen) {
                     match seen {

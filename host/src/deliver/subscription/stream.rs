@@ -16,10 +16,11 @@ use sandbar_types::Offset;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::super::outgoing::{Patience, Way};
 use super::{Outcome, Subscription, Taken, TakenEvent, Token, group::Claim, lane::Lane};
 use crate::problem::{Code, Problem};
 
-/// The most that is taken, and sent, at once.
+/// The most that is taken, and sent, at once; less where there is little room, but for one event.
 const EVENTS: usize = 1024;
 const BYTES: usize = 1024 * 1024;
 /// Cursors tell of so many partitions at most: they come with every event.
@@ -143,6 +144,7 @@ pub async fn stream(
     window: usize,
     lease: Duration,
     form: Form,
+    way: Way,
     sender: mpsc::Sender<Result<Bytes, Problem>>,
 ) {
     let (stream, sent) = subscription.streams.open();
@@ -150,7 +152,17 @@ pub async fn stream(
         let sent = lock(&sent);
         (sent.taken_up.clone(), sent.done.clone())
     };
-    let run = run(&subscription, stream, &sent, window, lease, form, &sender);
+    let streaming = Streaming {
+        subscription: &subscription,
+        stream,
+        sent: &sent,
+        window,
+        lease,
+        form,
+        way: &way,
+        sender: &sender,
+    };
+    let run = streaming.run();
     let outcome = tokio::select! {
         outcome = run => outcome,
         () = taken_up.cancelled() => Ok(()),
@@ -163,57 +175,90 @@ pub async fn stream(
     }
 }
 
-async fn run(
-    subscription: &Arc<Subscription>,
+/// A stream at work.
+struct Streaming<'a> {
+    subscription: &'a Arc<Subscription>,
     stream: u64,
-    sent: &Arc<Mutex<Sent>>,
+    sent: &'a Arc<Mutex<Sent>>,
     window: usize,
     lease: Duration,
     form: Form,
-    sender: &mpsc::Sender<Result<Bytes, Problem>>,
-) -> Result<(), Problem> {
-    loop {
-        let changed = subscription.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        let mut unsettled = lock(sent).unsettled.len();
-        if unsettled >= window {
-            // Cursors tell what is settled; of tokens it must be found out.
-            unsettled = subscription.forget_settled(sent);
-        }
-        if unsettled >= window {
-            tokio::select! {
-                () = changed => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = sender.closed() => return Ok(()),
-                () = subscription.ended.cancelled() => return Err(subscription.unknown()),
+    way: &'a Way,
+    sender: &'a mpsc::Sender<Result<Bytes, Problem>>,
+}
+
+impl Streaming<'_> {
+    async fn run(&self) -> Result<(), Problem> {
+        let (subscription, sender) = (self.subscription, self.sender);
+        loop {
+            let changed = subscription.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let mut unsettled = lock(self.sent).unsettled.len();
+            if unsettled >= self.window {
+                // Cursors tell what is settled; of tokens it must be found out.
+                unsettled = subscription.forget_settled(self.sent);
             }
-            continue;
+            if unsettled >= self.window {
+                tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = sender.closed() => return Ok(()),
+                    () = subscription.ended.cancelled() => return Err(subscription.unknown()),
+                }
+                continue;
+            }
+            let until = tokio::time::Instant::now() + LOOK_EVERY;
+            tokio::select! {
+                ready = subscription.wait_ready(until) => if !ready { continue },
+                () = sender.closed() => return Ok(()),
+            }
+            // Nothing is taken before the part before has gone on its way.
+            let Ok(place) = sender.reserve().await else {
+                return Ok(());
+            };
+            let part = tokio::select! {
+                part = self.part(EVENTS.min(self.window - unsettled)) => part?,
+                () = sender.closed() => return Ok(()),
+            };
+            if let Some((last, events)) = part {
+                place.send(Ok(events));
+                lock(self.sent).sent = last;
+            }
         }
-        let until = tokio::time::Instant::now() + LOOK_EVERY;
-        tokio::select! {
-            ready = subscription.wait_ready(until) => if !ready { continue },
-            () = sender.closed() => return Ok(()),
+    }
+
+    /// What is sent next, of at most `limit` events, with the number of the last; nothing if there is
+    /// nothing after all.
+    async fn part(&self, limit: usize) -> Result<Option<(u64, Bytes)>, Problem> {
+        let mut room = self.way.portion(BYTES, Patience::Stream).await?;
+        let mut most = room.bytes();
+        loop {
+            let (stream, sent, form) = (self.stream, self.sent.clone(), self.form);
+            let made = self
+                .subscription
+                .take_with(limit, most, self.lease, move |taken| {
+                    (taken.needs, written(&taken, stream, &sent, form))
+                });
+            match made.await? {
+                (Some(needs), _) => {
+                    drop(room);
+                    room = self.way.take(needs, Patience::Stream).await?;
+                    // Where there is not so much at all, it has all there is.
+                    most = needs;
+                }
+                (None, (last, events)) if !events.is_empty() => {
+                    return Ok(Some((last, self.way.hold(events, room, Patience::Stream))));
+                }
+                (None, _) => return Ok(None),
+            }
         }
-        let (limit, making) = (EVENTS.min(window - unsettled), sent.clone());
-        let (last, events) = subscription
-            .take_with(limit, BYTES, lease, move |taken| {
-                written(&taken, stream, &making, form)
-            })
-            .await?;
-        if events.is_empty() {
-            continue;
-        }
-        if sender.send(Ok(events)).await.is_err() {
-            return Ok(());
-        }
-        lock(sent).sent = last;
     }
 }
 
 /// The events as they are sent, with the number of the last. Each cursor covers all that was sent up
 /// to it.
-fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>, form: Form) -> (u64, Bytes) {
+fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>, form: Form) -> (u64, Vec<u8>) {
     let mut sent = lock(sent);
     let leases = sent.leases(taken);
     let mut lowest: HashMap<u64, Offset> = HashMap::new();
@@ -242,7 +287,7 @@ fn written(taken: &Taken, stream: u64, sent: &Mutex<Sent>, form: Form) -> (u64, 
         let _ = write_cursor(stream, number, &sent.marks, &mut cursor);
         form(&cursor, event, &mut out);
     }
-    (sent.number, out.into())
+    (sent.number, out)
 }
 
 impl Sent {

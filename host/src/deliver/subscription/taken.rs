@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sandbar_types::{EventRef, Offset, PartitionId};
 
 use super::{
     Shared, Subscription, Token, Want,
-    chunk::Chunk,
+    chunk::Copies,
     group::{Claim, Handed},
     lane::Lane,
 };
-use crate::{ingest::cloudevents, problem::Problem};
+use crate::{ingest::cloudevents, problem::Problem, room::Part};
 
-/// About so many bytes an event has besides its data.
-const ATTRIBUTES: usize = 512;
+/// So many bytes the names of attributes and what the hub adds to an event have, at most.
+const ADDED: usize = 1024;
+/// Smaller data is copied into a request: what is added above covers it.
+const LARGE: usize = ADDED;
+/// Events are copied together up to so many bytes: their memory comes back as a whole.
+const COPIED_TOGETHER: usize = 256 * 1024;
 
 /// Events handed out in one call.
 #[derive(Debug)]
@@ -21,15 +26,23 @@ pub struct Taken {
     /// All of them can be settled by [`Token::Lease`] of this.
     pub lease: u64,
     pub events: Vec<TakenEvent>,
-    /// About, of all events together.
+    /// Of all events together in the JSON format, at most.
     pub(super) bytes: usize,
+    /// There is more, and no room for it.
+    pub(super) full: bool,
+    /// There is no room for the first, which has at most so many bytes.
+    pub needs: Option<usize>,
 }
 
 /// An event handed out.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TakenEvent {
     lane: Arc<Lane>,
-    chunk: Arc<Chunk>,
+    copies: Arc<Copies>,
+    /// Among the copies.
+    index: usize,
+    /// In the JSON format, at most.
+    pub bytes: usize,
     pub offset: Offset,
     /// 1 for the first time.
     pub delivery: u32,
@@ -42,6 +55,8 @@ impl Taken {
             lease,
             events: Vec::new(),
             bytes: 0,
+            full: false,
+            needs: None,
         }
     }
 
@@ -62,38 +77,72 @@ impl Taken {
             // What is there is handed out; the trouble will be met again.
             Err(_) => lane.lock().tag,
         };
-        let mut last: Option<Arc<Chunk>> = None;
-        for (index, one) in handed.iter().enumerate() {
-            let known = last
-                .as_ref()
-                .filter(|chunk| chunk.base <= one.offset && one.offset < chunk.end());
-            let chunk = match known {
-                Some(chunk) => Ok(Some(chunk.clone())),
-                None => lane.find(shared, one.offset),
+        let mut rest = &handed[..];
+        let mut trouble = None;
+        while !rest.is_empty() && !self.full {
+            let _one = shared.reads.begin();
+            let chunk = match lane.find(shared, rest[0].offset) {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(problem) => {
+                    trouble = Some(problem);
+                    break;
+                }
             };
-            let full = self.bytes >= max_bytes;
-            let (Ok(Some(chunk)), false) = (&chunk, full) else {
-                let rest = handed[index..].iter().map(|one| claim(one, want.lease));
-                give_back(lane, rest);
-                return match chunk {
-                    Err(problem) => Err(problem),
-                    Ok(_) => Ok(()),
-                };
-            };
-            self.bytes += ATTRIBUTES + chunk.data_length(one.offset);
-            self.events.push(TakenEvent {
-                lane: lane.clone(),
-                chunk: chunk.clone(),
-                offset: one.offset,
-                delivery: one.delivery,
-                token: Token::Event {
-                    tag,
-                    claim: claim(one, want.lease),
-                },
-            });
-            last = Some(chunk.clone());
+            let mut sizes = Vec::new();
+            let mut together = 0;
+            for one in rest {
+                if !(chunk.base..chunk.end()).contains(&one.offset) || together >= COPIED_TOGETHER {
+                    break;
+                }
+                let size = ADDED + chunk.most_json_bytes(one.offset);
+                if self.bytes + size > max_bytes {
+                    self.full = true;
+                    let is_first = self.events.is_empty() && sizes.is_empty();
+                    self.needs = is_first.then_some(size);
+                    break;
+                }
+                self.bytes += size;
+                together += size;
+                sizes.push(size);
+            }
+            if sizes.is_empty() {
+                break;
+            }
+            let (copied, others) = rest.split_at(sizes.len());
+            rest = others;
+            let offsets: Vec<Offset> = copied.iter().map(|one| one.offset).collect();
+            let copies = Arc::new(chunk.copy(&offsets));
+            let events = copied.iter().zip(sizes).enumerate();
+            self.events
+                .extend(events.map(|(index, (one, bytes))| TakenEvent {
+                    lane: lane.clone(),
+                    copies: copies.clone(),
+                    index,
+                    bytes,
+                    offset: one.offset,
+                    delivery: one.delivery,
+                    token: Token::Event {
+                        tag,
+                        claim: claim(one, want.lease),
+                    },
+                }));
         }
-        Ok(())
+        give_back(lane, rest.iter().map(|one| claim(one, want.lease)));
+        trouble.map_or(Ok(()), Err)
+    }
+
+    /// Has the events lie in this room, as many times as large as they are, until they are let go.
+    pub fn lie_in(&self, mut room: Part, times: usize) {
+        for events in self
+            .events
+            .chunk_by(|one, next| Arc::ptr_eq(&one.copies, &next.copies))
+        {
+            let bytes: usize = events.iter().map(|event| event.bytes).sum();
+            if let (Some(first), Some(room)) = (events.first(), room.split(bytes * times)) {
+                first.copies.lie_in(room);
+            }
+        }
     }
 
     pub(super) fn claims(&self) -> Vec<(Arc<Lane>, Claim)> {
@@ -171,7 +220,13 @@ impl TakenEvent {
 
     #[must_use]
     pub fn event(&self) -> EventRef<'_> {
-        self.chunk.event(self.offset)
+        self.copies.event(self.index)
+    }
+
+    /// Its data, shared, where that is cheaper than a copy: threads that share bytes count them in turns.
+    #[must_use]
+    pub fn large_data(&self) -> Option<Bytes> {
+        (self.bytes >= LARGE + ADDED).then(|| self.copies.data(self.index))
     }
 
     /// Appends the event in the CloudEvents JSON format, with its place in the hub, its token and
@@ -185,7 +240,7 @@ impl TakenEvent {
             out.extend_from_slice(b",\"sandbaroffset\":\"");
             number(self.offset, out);
             out.push(b'"');
-            if let Some((route, origin)) = self.chunk.origin(self.offset) {
+            if let Some((route, origin)) = self.copies.origin(self.index) {
                 if let Some(route) = route {
                     member(b"route", route.as_bytes(), out);
                 }

@@ -30,6 +30,9 @@ use crate::{
 /// So many outcomes are settled at once, whatever else goes on.
 pub(super) const SETTLED_AT: usize = 512;
 
+/// Where more bytes wait, no more are taken.
+const LOW_BYTES: usize = 1024 * 1024;
+
 /// See the head of this module.
 pub(super) struct Desk {
     pub subscription: Arc<Subscription>,
@@ -47,7 +50,7 @@ pub(super) struct State {
     pub breaker: Breaker,
     pub pace: Option<Pace>,
     /// Events to be sent.
-    pub queue: VecDeque<TakenEvent>,
+    pub queue: Queue,
     /// Parts of a batch that the endpoint refused as a whole; they come first.
     pub parts: VecDeque<Vec<TakenEvent>>,
     /// To be settled.
@@ -60,6 +63,14 @@ pub(super) struct State {
     pub low: usize,
     /// It was, or is taking some.
     pub called: bool,
+}
+
+/// Events that wait to be sent.
+#[derive(Default)]
+pub(super) struct Queue {
+    events: VecDeque<TakenEvent>,
+    /// Of all of them.
+    bytes: usize,
 }
 
 impl Desk {
@@ -77,7 +88,7 @@ impl Desk {
             state: Mutex::new(State {
                 breaker,
                 pace: None,
-                queue: VecDeque::new(),
+                queue: Queue::default(),
                 parts: VecDeque::new(),
                 outcomes: Vec::new(),
                 gone: None,
@@ -171,7 +182,7 @@ impl Desk {
         let after = state.outcomes.len();
         let begun = before == 0 && after > 0;
         let full = before < SETTLED_AT && after >= SETTLED_AT;
-        let low = !state.called && state.queue.len() <= state.low;
+        let low = !state.called && state.queue.is_low(state.low);
         state.called |= low;
         drop(state);
         // The end of this task calls the driver, too.
@@ -212,7 +223,7 @@ impl Desk {
     /// Gives back what was taken and is not sent; it counts as if it had not been taken.
     pub fn give_back(&self, state: &mut State) {
         let parts = state.parts.drain(..).flatten();
-        let unsent: Vec<TakenEvent> = state.queue.drain(..).chain(parts).collect();
+        let unsent: Vec<TakenEvent> = state.queue.take(usize::MAX).chain(parts).collect();
         if !unsent.is_empty() {
             self.subscription.return_unsent(&unsent);
         }
@@ -225,8 +236,36 @@ impl State {
         if let Some(part) = self.parts.pop_front() {
             return Some(part);
         }
-        let count = batch.min(self.queue.len());
-        (count > 0).then(|| self.queue.drain(..count).collect())
+        let events: Vec<_> = self.queue.take(batch).collect();
+        (!events.is_empty()).then_some(events)
+    }
+}
+
+impl Queue {
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Whether more are to be taken: no more than so many wait, and they are not large.
+    pub fn is_low(&self, events: usize) -> bool {
+        self.events.len() <= events && self.bytes <= LOW_BYTES
+    }
+
+    pub fn extend(&mut self, taken: Vec<TakenEvent>) {
+        self.bytes += taken.iter().map(|event| event.bytes).sum::<usize>();
+        self.events.extend(taken);
+    }
+
+    /// The first so many.
+    fn take(&mut self, count: usize) -> impl Iterator<Item = TakenEvent> {
+        let count = count.min(self.events.len());
+        let bytes = self.events.iter().take(count).map(|event| event.bytes);
+        self.bytes -= bytes.sum::<usize>();
+        self.events.drain(..count)
     }
 }
 

@@ -35,6 +35,7 @@ use crate::{
     deliver::subscription::{Outcome, Settled, Subscription, Taken, Token},
     metrics::PushMeter,
     problem::Problem,
+    room::Room,
 };
 
 /// Failures in a row that open the breaker.
@@ -43,7 +44,7 @@ const FAILURES: u32 = 5;
 const LONGEST_PAUSE_MS: u64 = 60_000;
 /// Events taken in one go, at least; more where many requests run at a time.
 const TAKEN: usize = 256;
-/// Their data together, in bytes.
+/// The room that they lie in, in bytes; less where webhooks together have taken much, but for one event.
 const TAKEN_BYTES: usize = 4 * 1024 * 1024;
 /// How long requests under way may go on when the webhook stops.
 const STOPPING: Duration = Duration::from_secs(10);
@@ -68,6 +69,7 @@ pub(super) struct Driver {
     pub subscription: Arc<Subscription>,
     pub webhook: Arc<Webhook>,
     pub meter: PushMeter,
+    pub room: Room,
     pub gone: mpsc::Sender<Gone>,
     pub stop: CancellationToken,
     pub keeper: Keeper,
@@ -88,6 +90,7 @@ type Settling = BoxFuture<'static, (Vec<(Token, Outcome)>, Result<Vec<Settled>, 
 /// What is going on.
 struct Work {
     desk: Arc<Desk>,
+    room: Room,
     gone: mpsc::Sender<Gone>,
     stop: CancellationToken,
     /// Those that have a request under way.
@@ -125,6 +128,7 @@ impl Driver {
         let desk = Desk::new(self.subscription, self.webhook, self.meter, breaker);
         let work = Work {
             desk: Arc::new(desk),
+            room: self.room,
             gone: self.gone,
             stop: self.stop,
             senders: JoinSet::new(),
@@ -269,12 +273,13 @@ impl Work {
         let unsettled = state.outcomes.len() + state.queue.len();
         if self.taking.is_none()
             && state.parts.is_empty()
-            && state.queue.len() * 2 <= most
+            && state.queue.is_low(most / 2)
             && unsettled < 8 * most
             && matches!(permit, Permit::Free | Permit::Probe)
         {
             let lease = self.lease(&state, most);
-            self.taking = Some(take(desk.subscription.clone(), most, lease).boxed());
+            let taking = take(desk.clone(), self.room.clone(), most, lease);
+            self.taking = Some(taking.boxed());
         }
         state.low = most / 2;
         state.called = self.taking.is_some();
@@ -506,21 +511,35 @@ impl Work {
     }
 }
 
-/// Waits for events that are due, and takes them.
-async fn take(subscription: Arc<Subscription>, most: usize, lease: Duration) -> Taken {
+/// Waits for events that are due, and takes as many as there is room for.
+async fn take(desk: Arc<Desk>, room: Room, most: usize, lease: Duration) -> Taken {
+    let (subscription, times) = (&desk.subscription, desk.webhook.times());
     let mut pause = Duration::from_millis(1);
+    let mut needs = None;
     loop {
         if !subscription.wait_ready(Instant::now() + LONG).await {
             continue;
         }
-        match subscription.take(most, TAKEN_BYTES, lease).await {
-            Ok(taken) if !taken.events.is_empty() => return taken,
+        let bytes = needs.map_or_else(|| room.portion(TAKEN_BYTES), |needs| needs * times);
+        let part = room.take(bytes).await;
+        let fits = needs.unwrap_or(part.bytes() / times);
+        match subscription.take(most, fits, lease).await {
+            Ok(taken) if !taken.events.is_empty() => {
+                taken.lie_in(part, times);
+                return taken;
+            }
+            Ok(taken) if taken.needs.is_some_and(|needs| needs > fits) => {
+                needs = taken.needs;
+                continue;
+            }
             Ok(_) => {}
             Err(problem) => {
                 tracing::debug!(subscription = %subscription.name, %problem, "nothing can be taken");
                 pause = pause.max(Duration::from_millis(250));
             }
         }
+        drop(part);
+        needs = None;
         // It seemed ready and was not: filtered out, taken by a reset, or in trouble.
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));

@@ -76,6 +76,7 @@ impl Webhook {
         let batch = builder.finish();
         let due = Due {
             event: batch.get(0),
+            shared: None,
             place: None,
             delivery: 1,
         };

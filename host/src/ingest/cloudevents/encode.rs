@@ -132,6 +132,27 @@ fn write_data(event: EventRef<'_>, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// The most bytes that data takes in the JSON format, with its name.
+#[must_use]
+pub fn most_data_bytes(datacontenttype: &[u8], data: &[u8]) -> usize {
+    const NAMES: usize = 32;
+    let escaped = |byte: &u8| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    // What most are, without a look at its parts.
+    let json = matches!(datacontenttype, b"" | b"application/json");
+    let media = || std::str::from_utf8(datacontenttype).unwrap_or_default();
+    let text = if !json && !is_json(media()) && is_text(media()) {
+        data.iter().map(escaped).sum()
+    } else {
+        0
+    };
+    // It may turn out to be no text, and is written in base64 then.
+    NAMES + text.max(data.len() + data.len() / 3)
+}
+
 /// Whether a media type, not a JSON one, is made to be read as text.
 fn is_text(datacontenttype: &str) -> bool {
     let essence = media::essence(datacontenttype);

@@ -45,6 +45,7 @@ fn sent(document: serde_json::Value, count: u64) -> (HeaderMap, Bytes) {
     let due: Vec<_> = (0..count)
         .map(|index| Due {
             event: batch.get(usize::try_from(index).expect("few")),
+            shared: None,
             place: Some(Place {
                 partition: &partition,
                 offset: 40 + index,
