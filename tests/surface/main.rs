@@ -4,6 +4,7 @@
 
 mod cli;
 mod clients;
+mod contract_cli;
 mod documents;
 mod metrics;
 mod openapi;

@@ -194,7 +194,7 @@ impl Session<'_> {
             // Once is enough to tell; it is asked again all the time.
             Some(Err(failure)) if !self.away => {
                 self.away = failure.may_pass();
-                let _ = failure.report();
+                failure.tell();
             }
             _ => {}
         }
@@ -214,7 +214,7 @@ impl Session<'_> {
                 if self.client.json {
                     say!("{}", json!({"failed": failure.to_string()}));
                 }
-                let _ = failure.report();
+                failure.tell();
                 eprintln!("sandbar: waiting for a change");
             }
         }
@@ -254,7 +254,7 @@ impl Session<'_> {
         };
         pushed
             .inspect_err(|failure| {
-                let _ = failure.report();
+                failure.tell();
             })
             .ok()
     }
