@@ -202,7 +202,9 @@ fn planned(
         return Err(Problem::new(Code::RouteSourceFixed, detail));
     }
     let is_new = existing.is_none_or(|route| {
-        route.document.steps != document.steps || route.document.to != document.to
+        let before = &route.document;
+        (&before.steps, &before.to, &before.decode)
+            != (&document.steps, &document.to, &document.decode)
     });
     Ok(PlannedRoute {
         affected: Affected {
@@ -308,13 +310,14 @@ fn check(document: &RouteDocument) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Refuses to decode what cannot be decoded, or needs no decoding.
+/// Refuses to decode and encode where all is JSON, or nobody knows what it is.
 fn check_decode(route: &Resolved) -> Result<(), Problem> {
     if route.document.decode.is_none() {
         return Ok(());
     }
     let data = route.source.data();
-    if data.is_binary() {
+    let mut targets = route.targets.iter();
+    if data.is_binary() || targets.any(|target| target.data().is_binary()) {
         return Ok(());
     }
     let source = &route.source.name;
@@ -322,10 +325,10 @@ fn check_decode(route: &Resolved) -> Result<(), Problem> {
         "/decode",
         match data.contract() {
             None => format!(
-                "topic {source} has no contract, so nobody knows what its data means: bind it to an Avro or Protobuf contract, or leave decode out"
+                "topic {source} has no contract, so nobody knows what its data means, and no target has an Avro or Protobuf contract: bind one of them to such a contract, or leave decode out"
             ),
             Some(bound) => format!(
-                "topic {source} has the JSON contract {}, so plugins see JSON already: leave decode out",
+                "topic {source} has the JSON contract {}, so plugins see JSON already, and no target has an Avro or Protobuf contract: leave decode out",
                 bound.reference()
             ),
         },
