@@ -94,22 +94,31 @@ pub(super) fn run(client: &Client, args: &ApplyArgs) -> Outcome {
 }
 
 /// Why the plan is not to be carried out.
-fn refusal(plan: &Plan, force: bool) -> Option<&'static str> {
+fn refusal(plan: &Plan, force: bool) -> Option<String> {
     let any = |refused: fn(&Item) -> bool| plan.items.iter().any(refused);
-    if any(Item::breaks_rule) {
-        return Some(
-            "a contract's rule refuses its next version; nothing was changed. Change the schema, or the contract's 'compatibility' in the file; what is only unknown may be accepted with 'sandbar contract push --accept-unknown'.",
-        );
+    let broken = plan.items.iter().filter(|item| item.breaks_rule());
+    let broken: Vec<String> = broken
+        .map(|item| {
+            let rule = item
+                .rule
+                .as_ref()
+                .map(|answer| table::cell(&answer["rule"]));
+            format!("{} ({})", item.name, rule.unwrap_or_default())
+        })
+        .collect();
+    if !broken.is_empty() {
+        return Some(format!(
+            "the rule of a contract refuses its next version: {}; nothing was changed. Change the schema, or the contract's 'compatibility' in the file; what is only unknown may be accepted with 'sandbar contract push --accept-unknown'.",
+            broken.join(", ")
+        ));
     }
     if !force && any(Item::is_refused) {
-        return Some(
-            "the activation gate refuses it; nothing was changed. With --force it goes live all the same, which is recorded.",
-        );
+        let reason = "the activation gate refuses it; nothing was changed. With --force it goes live all the same, which is recorded.";
+        return Some(reason.to_owned());
     }
     if !force && any(Item::breaks_events) {
-        return Some(
-            "stored events do not fit the contracts that their topics would be bound to; nothing was changed. With --force they are bound all the same, which is recorded.",
-        );
+        let reason = "stored events do not fit the contracts that their topics would be bound to; nothing was changed. With --force they are bound all the same, which is recorded.";
+        return Some(reason.to_owned());
     }
     None
 }
