@@ -5,10 +5,12 @@ mod apply;
 mod bench;
 mod changes;
 mod channels;
+mod check;
 mod client;
 mod compatibility;
 mod contracts;
 mod dead_letters;
+mod failure;
 mod gate;
 mod impact;
 mod infer;
@@ -39,7 +41,7 @@ use client::{Client, Failure};
 /// What commands answer with.
 type Outcome = Result<(), Failure>;
 
-const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  refused, or failed\n  2  wrong usage\n  3  the hub cannot be reached\n  4  there is no such thing\n  5  apply --dry-run --exit-code: there are changes\n  6  plugin check: the plugin is not deterministic\n  7  plugin build, plugin dev: a tool is missing\n  8  contract check, contract diff: neither proven to be compatible nor shown not to be";
+const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  refused, or failed\n  2  wrong usage; contract check, contract diff: a schema or a file of events cannot be read\n  3  the hub cannot be reached\n  4  there is no such thing; contract check, contract diff: nor such a file\n  5  apply --dry-run --exit-code: there are changes\n  6  plugin check: the plugin is not deterministic\n  7  plugin build, plugin dev: a tool is missing\n  8  contract check, contract diff: neither proven to be compatible nor shown not to be";
 
 /// A data integration hub for microservices.
 #[derive(Debug, Parser)]
@@ -129,12 +131,13 @@ enum Command {
 /// Runs a command; errors are printed.
 #[must_use]
 pub fn main(args: Args) -> ExitCode {
-    let client = Client::new(&args.url, args.json);
+    let json = args.json;
+    let client = Client::new(&args.url, json);
     let outcome = match args.command {
         Command::Serve(serve) => return local::serve(serve),
         Command::CompilePlugin { limits } => return sandbar_plugin::compiler_process(&limits),
-        Command::Log(log) => local::log(&log, args.json),
-        Command::Bench(bench) => bench::bench(&bench, args.json),
+        Command::Log(log) => local::log(&log, json),
+        Command::Bench(bench) => bench::bench(&bench, json),
         Command::Apply(apply) => apply::run(&client, &apply),
         Command::Publish(publish) => publish::run(&client, &publish),
         Command::Tail(tail) => tail::run(&client, &tail),
@@ -165,7 +168,7 @@ pub fn main(args: Args) -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(json),
     }
 }
 

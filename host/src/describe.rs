@@ -4,9 +4,11 @@
 //! every reference in them leads somewhere in the document that they stand in (`embed`).
 
 mod asyncapi;
+mod avro;
 mod embed;
 mod events;
 mod messages;
+mod protobuf;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -190,7 +190,7 @@ codes! {
     TooManyJobs "too-many-jobs" 409 "Too many jobs are waiting" "Wait until some are over, or cancel some: GET /v1/jobs lists them.";
     PluginBundled "plugin-bundled" 409 "The plugin version ships with the hub" "It takes no room in the data folder and cannot be deleted; upload another version, or leave it unused.";
     InvalidSchema "invalid-schema" 422 "The schema is not valid" "Correct the place that the detail names. Nothing is fetched from the network: put what is referred to into the same document, or register it as a contract and list it in 'references'.";
-    NothingToInfer "nothing-to-infer" 422 "There is nothing to draft a contract from" "Publish JSON events first, or name another range or other types; the detail says what was looked at.";
+    NothingToInfer "nothing-to-infer" 422 "There is nothing to draft a contract from" "Publish events first whose data is JSON, Avro or Protobuf, or name another range or other types; the detail says what was looked at.";
     VersionTaken "version-taken" 409 "This version has other bytes" "Versions never change: upload under a new version.";
     InvalidPlugin "invalid-plugin" 422 "The plugin cannot be used" "Build it to the world 'transformer' or 'column-transformer' of wit/transform.wit; the detail names what does not fit.";
     PluginConfigRefused "plugin-config-refused" 422 "The plugin refuses its configuration" "Correct the step's config as the plugin says in the detail.";

@@ -15,6 +15,11 @@ const bad = diagnostics.filter((one) => one.severity < 2);
 for (const one of bad) console.error(`${one.code} at /${one.path.join("/")}: ${one.message}`);
 if (!document || bad.length > 0) process.exit(1);
 
+// A schema in a format of its own lies inside of the payload.
+const properties = (payload) => {
+  const schema = payload?.json();
+  return Object.keys((schema?.schema ?? schema)?.properties ?? {});
+};
 const operations = document.allOperations().all().map((one) => ({
   id: one.id(),
   action: one.action(),
@@ -28,6 +33,7 @@ const channels = document.allChannels().all().map((one) => ({
     id: message.id(),
     name: message.name(),
     schemaFormat: message.schemaFormat(),
+    properties: properties(message.payload()),
     headers: Object.keys(message.headers()?.properties() ?? {}),
   })),
 }));

@@ -168,6 +168,75 @@ async fn a_draft_is_made_from_the_events_that_are_asked_for() {
 }
 
 #[tokio::test]
+async fn avro_and_protobuf_are_drafted_from_as_json() {
+    let hub = Hub::start().await;
+    let record = json!({"type": "record", "name": "Order", "fields": [{"name": "id", "type": "string"}, {"name": "total", "type": "int"}]});
+    let proto = "syntax = \"proto3\"; message Order { string id = 1; int64 total = 2; }";
+    for (name, definition) in [
+        ("avro", json!({"format": "avro", "schema": record})),
+        ("protobuf", json!({"format": "protobuf", "schema": proto})),
+    ] {
+        let path = format!("/v1/contracts/{name}/versions");
+        let _ = hub.post(&path, definition).await.expect(201);
+        hub.topic(name, json!({ "contract": name })).await;
+    }
+    let publish = async |topic: &str, content_type: &str, id: &str, body: &[u8]| {
+        let event = Publish::binary(content_type, id, body.to_vec());
+        let _ = hub.publish(topic, event).await.expect(200);
+    };
+    // An id of two letters, and 5.
+    publish("avro", "application/avro", "1", b"\x04ab\x0a").await;
+    publish("avro", "application/avro", "2", b"\x04cd\x0a").await;
+    publish(
+        "protobuf",
+        "application/protobuf",
+        "1",
+        b"\x0a\x02ab\x10\x05",
+    )
+    .await;
+    for (topic, events, total) in [("avro", 2, "integer"), ("protobuf", 1, "string")] {
+        let path = format!("/v1/topics/{topic}/infer");
+        let draft = hub.post(&path, json!({})).await.expect(200);
+        let properties = &draft["schema"]["properties"];
+        assert_eq!(
+            (&properties["id"]["type"], &properties["total"]["type"]),
+            (&json!("string"), &json!(total)),
+            "{draft:#}"
+        );
+        let evidence = &draft["evidence"];
+        assert_eq!(
+            (
+                &evidence["json"],
+                &evidence["decoded"],
+                &evidence["not_json"]
+            ),
+            (&json!(events), &json!(events), &json!(0)),
+            "{evidence:#}"
+        );
+        let notes = evidence["notes"].to_string();
+        assert!(notes.contains("Avro or Protobuf"), "{notes}");
+    }
+    // What cannot be read is named with the reason.
+    hub.topic("free", json!({})).await;
+    publish("free", "application/avro", "1", b"\x04ab\x0a").await;
+    let text = Publish::binary("application/json", "2", "{}");
+    let _ = hub.publish("free", text).await.expect(200);
+    let draft = hub
+        .post("/v1/topics/free/infer", json!({}))
+        .await
+        .expect(200);
+    let evidence = &draft["evidence"];
+    let reason = evidence["not_json_examples"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("who wrote the data"), "{reason}");
+    assert_eq!(evidence.get("decoded"), None, "{evidence:#}");
+    let told = hub.sandbar(&["contract", "infer", "avro"]);
+    assert!(
+        told.code == 0 && told.stderr.contains("were read as JSON"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_drafted_is_refused_with_the_reason() {
     let hub = filled().await;
     let infer = async |topic: &str, request: Value| {

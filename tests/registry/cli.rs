@@ -182,7 +182,7 @@ async fn versions_of_each_format_are_compared_with_and_without_a_hub() {
     assert_eq!(told.code, 1, "{told:?}");
     let missing = alone(&["check", &two, "--folder", earlier]);
     assert!(
-        missing.code == 1 && missing.stderr.contains("acme/money.proto"),
+        missing.code == 2 && missing.stderr.contains("acme/money.proto"),
         "{missing:?}"
     );
     let other = alone(&["diff", &old, &one, "--reference", &reference]);

@@ -217,6 +217,17 @@ async fn levels_are_set_for_one_and_for_all() {
         message.contains("READER_FIELD_MISSING_DEFAULT_VALUE"),
         "{message}"
     );
+    // In the words of this API, with what its clients can do.
+    for words in [
+        "incompatible with an earlier schema for subject \"a\", details: [{errorType:",
+        "{compatibility: 'BACKWARD'}",
+        "PUT /config/a",
+    ] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
+    for words in ["/v1/", "'errors'", "accept_unknown"] {
+        assert!(!message.contains(words), "{words}: {message}");
+    }
     // The same rule by the other door.
     let definition =
         json!({"format": "avro", "schema": serde_json::from_str::<Value>(&avro(&more)).unwrap()});
@@ -272,6 +283,78 @@ async fn levels_are_set_for_one_and_for_all() {
     let grouped = json!({"compatibility": "FULL", "compatibilityGroup": "v"});
     let message = assert_error(&hub.put("/registry/config/a", grouped).await, 422, 422);
     assert!(message.contains("compatibilityGroup"), "{message}");
+}
+
+#[tokio::test]
+async fn normalizing_is_set_for_one_and_for_all() {
+    let mut hub = Hub::start().await;
+    let with_doc = |doc: &str| {
+        let schema = json!({"type": "record", "name": "Order", "namespace": "com.acme", "doc": doc, "fields": id_field()});
+        json!({"schema": schema.to_string()})
+    };
+    let first = register(&hub, "a", with_doc("one")).await;
+    let other = register(&hub, "a", with_doc("two")).await;
+    assert_ne!(first, other, "as they are sent they are two");
+    let set = json!({"normalize": true});
+    let answer = hub.put("/registry/config", set.clone()).await.expect(200);
+    assert_eq!(answer, set);
+    assert_eq!(
+        hub.get("/registry/config").await.expect(200),
+        json!({"compatibilityLevel": "NONE", "normalize": true})
+    );
+    let third = register(&hub, "a", with_doc("three")).await;
+    assert_eq!(third, other, "what means the same is the latest that does");
+    let found = hub
+        .post("/registry/subjects/a", with_doc("four"))
+        .await
+        .expect(200);
+    assert_eq!(found["id"], other, "{found}");
+    // A subject's own counts before that of all, and stays when the level is set.
+    let own = json!({"normalize": false});
+    let _ = hub.put("/registry/config/a", own.clone()).await.expect(200);
+    assert_eq!(hub.get("/registry/config/a").await.expect(200), own);
+    let level = json!({"compatibility": "FULL"});
+    let _ = hub.put("/registry/config/a", level).await.expect(200);
+    hub.stop();
+    hub.restart().await;
+    let both = json!({"compatibilityLevel": "FULL", "normalize": false});
+    assert_eq!(hub.get("/registry/config/a").await.expect(200), both);
+    assert_eq!(
+        hub.get("/registry/config/b?defaultToGlobal=true")
+            .await
+            .expect(200),
+        json!({"compatibilityLevel": "NONE", "normalize": true})
+    );
+    let fourth = hub.post("/registry/subjects/a", with_doc("four")).await;
+    assert_error(&fourth, 404, 40403);
+    assert_eq!(hub.delete("/registry/config/a").await.expect(200), both);
+    assert_error(&hub.get("/registry/config/a").await, 404, 40408);
+    let _ = hub
+        .post("/registry/subjects/a", with_doc("four"))
+        .await
+        .expect(200);
+    let _ = hub.delete("/registry/config").await.expect(200);
+    assert_eq!(
+        hub.get("/registry/config").await.expect(200),
+        json!({"compatibilityLevel": "NONE"})
+    );
+}
+
+#[tokio::test]
+async fn a_contract_is_listed_while_there_is_something_of_it() {
+    let hub = Hub::start().await;
+    let named = async || -> Vec<Value> {
+        let list = hub.get("/v1/contracts").await.expect(200);
+        let each = list["contracts"].as_array().unwrap().iter();
+        each.map(|one| one["name"].clone()).collect()
+    };
+    register(&hub, "a", order(&id_field())).await;
+    let level = json!({"compatibility": "FULL"});
+    let _ = hub.put("/registry/config/a", level).await.expect(200);
+    let _ = hub.delete("/v1/contracts/a/versions/1").await.expect(204);
+    assert_eq!(named().await, ["a"], "it has a rule");
+    let _ = hub.delete("/registry/config/a").await.expect(200);
+    assert!(named().await.is_empty(), "{:?}", named().await);
 }
 
 #[tokio::test]

@@ -505,9 +505,11 @@ async fn apply_shows_what_the_gate_says_and_forces() {
     let file = file.to_str().unwrap();
     let planned = hub.sandbar(&["apply", "-f", file, "--dry-run"]);
     assert!(
-        planned.code == 0 && planned.stdout.contains("gate: route r: refused"),
+        planned.code == 1 && planned.stdout.contains("gate: route r: refused"),
         "{planned:?}"
     );
+    let forced = hub.sandbar(&["apply", "-f", file, "--dry-run", "--force"]);
+    assert_eq!(forced.code, 0, "{forced:?}");
     let refused = hub.sandbar(&["apply", "-f", file]);
     assert!(
         refused.code == 1 && refused.stderr.contains("nothing was changed"),

@@ -111,7 +111,7 @@ async fn filled() -> Hub {
 }
 
 /// What the official parser sees in a document.
-fn parsed(text: &str) -> Value {
+pub(super) fn parsed(text: &str) -> Value {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("asyncapi.json");
     fs::write(&path, text).unwrap();
@@ -129,7 +129,7 @@ fn parsed(text: &str) -> Value {
     serde_json::from_slice(&output.stdout).expect("the script prints JSON")
 }
 
-fn by<'a>(list: &'a Value, id: &str) -> &'a Value {
+pub(super) fn by<'a>(list: &'a Value, id: &str) -> &'a Value {
     let found = list.as_array().unwrap().iter().find(|one| one["id"] == id);
     found.unwrap_or_else(|| panic!("{id} is not in {list:#}"))
 }
@@ -273,7 +273,7 @@ async fn all_that_is_defined_is_in_the_asyncapi_document() {
 
 /// Validates documents by the schema of an event in the OpenAPI document, with a validator that has not
 /// to do with the hub.
-fn fits(folder: &std::path::Path, openapi: &Value, key: &str, event: &Value) -> bool {
+pub(super) fn fits(folder: &std::path::Path, openapi: &Value, key: &str, event: &Value) -> bool {
     let path = folder.join("case.json");
     fs::write(
         &path,

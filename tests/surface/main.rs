@@ -4,7 +4,9 @@
 
 mod cli;
 mod clients;
+mod contract_cli;
 mod documents;
+mod formats;
 mod metrics;
 mod openapi;
 mod plugin_cli;

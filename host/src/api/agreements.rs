@@ -169,8 +169,9 @@ pub(super) async fn compatibility(
     impact.await.map(Answer)
 }
 
-/// Drafts a contract from the events of a topic: a JSON Schema that takes each of them whose data is
-/// JSON, with the evidence counted beside it. Nothing is registered.
+/// Drafts a contract from the events of a topic: a JSON Schema that takes the data of each of them, with the
+/// evidence counted beside it. Avro and Protobuf are read as JSON by the schema that wrote them; what can
+/// not be read is counted. Nothing is registered.
 #[utoipa::path(post, path = "/v1/topics/{topic}/infer", tag = "contracts", operation_id = "infer_contract",
     params(("topic" = String, Path)),
     request_body(description = "Nothing is the same as an empty object", content = Option<InferRequest>),

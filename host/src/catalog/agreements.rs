@@ -71,10 +71,14 @@ impl Catalog {
         ))
     }
 
-    /// The names of contracts that have a document and no version.
+    /// The names of contracts whose document says something, with versions or without.
     #[must_use]
     pub fn agreed_names(&self) -> Vec<Name> {
-        self.state().agreements.keys().cloned().collect()
+        let state = self.state();
+        let said = |(name, document): (&Name, &ContractDocument)| {
+            (*document != ContractDocument::default()).then(|| name.clone())
+        };
+        state.agreements.iter().filter_map(said).collect()
     }
 
     /// Whether the contract's document says that nobody should begin to use it.

@@ -52,6 +52,9 @@ pub(super) struct Settings {
     pub rule: Option<Rule>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// Whether the registry API keeps and finds schemas in their normal form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalize: Option<bool>,
 }
 
 /// Which versions are meant.
@@ -129,6 +132,39 @@ impl Catalog {
         let mut document = known.unwrap_or_default();
         document.compatibility = rule;
         self.put_agreement(name.as_str(), document).map(drop)
+    }
+
+    /// Whether schemas of a contract, or of all, are set to be brought into their normal form.
+    #[must_use]
+    pub fn own_normalize(&self, name: Option<&Name>) -> Option<bool> {
+        let state = self.state();
+        state.settings_of(name.map_or(ALL, Name::as_str)).normalize
+    }
+
+    /// Whether schemas of a contract are brought into their normal form where a call does not say it.
+    #[must_use]
+    pub fn normalizes(&self, name: &Name) -> bool {
+        let own = self.own_normalize(Some(name));
+        own.or_else(|| self.own_normalize(None)).unwrap_or_default()
+    }
+
+    /// Sets or removes that schemas of a contract, or of all, are brought into their normal form.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub fn set_normalize(
+        &self,
+        name: Option<&Name>,
+        normalize: Option<bool>,
+    ) -> Result<(), Problem> {
+        let _changing = self.changing();
+        let key = name.map_or(ALL, Name::as_str);
+        let settings = self.state().settings_of(key);
+        let changed = Settings {
+            normalize,
+            ..settings
+        };
+        self.store_settings(key, changed)
     }
 
     /// The mode that is set for a contract, or for all.

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Client, Outcome, client::Failure, gate, impact, output::say};
+use super::{Client, Outcome, client::Failure, compatibility, gate, impact, output::say, table};
 use plan::{Act, Item, Plan};
 
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub(super) struct ApplyArgs {
     /// The file; paths in it are relative to it.
     #[arg(short, long, default_value = "sandbar.yaml")]
     file: PathBuf,
-    /// Only show the plan.
+    /// Only show the plan; exits with 1 where it would be refused.
     #[arg(long)]
     dry_run: bool,
     /// With --dry-run: exit with 5 when there are changes.
@@ -50,25 +50,19 @@ pub(super) fn run(client: &Client, args: &ApplyArgs) -> Outcome {
         .iter()
         .filter(|item| item.act != Act::Keep)
         .count();
-    if args.dry_run {
+    let refusal = refusal(&plan, args.force);
+    if args.dry_run || refusal.is_some() {
         print_json(client, &plan, false);
+    }
+    if let Some(refusal) = refusal {
+        return Err(Failure::local(refusal));
+    }
+    if args.dry_run {
         return if args.exit_code && changes > 0 {
             Err(Failure::Changes)
         } else {
             Ok(())
         };
-    }
-    if !args.force && plan.items.iter().any(Item::is_refused) {
-        print_json(client, &plan, false);
-        return Err(Failure::local(
-            "the activation gate refuses it; nothing was changed. With --force it goes live all the same, which is recorded.",
-        ));
-    }
-    if !args.force && plan.items.iter().any(Item::breaks_events) {
-        print_json(client, &plan, false);
-        return Err(Failure::local(
-            "stored events do not fit the contracts that their topics would be bound to; nothing was changed. With --force they are bound all the same, which is recorded.",
-        ));
     }
     let query = gate::query(args.force, &args.reason);
     let mut done = Vec::new();
@@ -99,6 +93,36 @@ pub(super) fn run(client: &Client, args: &ApplyArgs) -> Outcome {
     Ok(())
 }
 
+/// Why the plan is not to be carried out.
+fn refusal(plan: &Plan, force: bool) -> Option<String> {
+    let any = |refused: fn(&Item) -> bool| plan.items.iter().any(refused);
+    let broken = plan.items.iter().filter(|item| item.breaks_rule());
+    let broken: Vec<String> = broken
+        .map(|item| {
+            let rule = item
+                .rule
+                .as_ref()
+                .map(|answer| table::cell(&answer["rule"]));
+            format!("{} ({})", item.name, rule.unwrap_or_default())
+        })
+        .collect();
+    if !broken.is_empty() {
+        return Some(format!(
+            "the rule of a contract refuses its next version: {}; nothing was changed. Change the schema, or the contract's 'compatibility' in the file; what is only unknown may be accepted with 'sandbar contract push --accept-unknown'.",
+            broken.join(", ")
+        ));
+    }
+    if !force && any(Item::is_refused) {
+        let reason = "the activation gate refuses it; nothing was changed. With --force it goes live all the same, which is recorded.";
+        return Some(reason.to_owned());
+    }
+    if !force && any(Item::breaks_events) {
+        let reason = "stored events do not fit the contracts that their topics would be bound to; nothing was changed. With --force they are bound all the same, which is recorded.";
+        return Some(reason.to_owned());
+    }
+    None
+}
+
 fn show(plan: &Plan) {
     for item in &plan.items {
         let sign = match item.act {
@@ -109,6 +133,12 @@ fn show(plan: &Plan) {
         say!("{sign} {:<12} {}", item.kind, item.name);
         for change in &item.changes {
             say!("    {change}");
+        }
+        if let Some(answer) = item.rule.as_ref().filter(|_| item.breaks_rule()) {
+            say!("    the rule {} refuses it:", table::cell(&answer["rule"]));
+            for line in compatibility::lines(answer) {
+                say!("    {line}");
+            }
         }
         if let Some(binding) = &item.binding {
             say!("    events: {}", impact::headline(&binding["events"]));
@@ -132,7 +162,7 @@ fn print_json(client: &Client, plan: &Plan, applied: bool) {
                 Act::Change => "change",
                 Act::Keep => "keep",
             };
-            json!({"kind": item.kind, "name": item.name, "act": act, "changes": item.changes, "gate": item.gate, "binding": item.binding})
+            json!({"kind": item.kind, "name": item.name, "act": act, "changes": item.changes, "gate": item.gate, "binding": item.binding, "rule": item.rule})
         };
         let items: Vec<_> = plan.items.iter().map(item).collect();
         say!("{}", json!({"applied": applied, "plan": items}));

@@ -1,15 +1,16 @@
 //! Talking to a hub, and telling what went wrong.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{path::Path, time::Duration};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
-    Method, StatusCode,
+    Method,
     blocking::{RequestBuilder, Response},
 };
 use serde_json::Value;
 
-use super::{gate, output::say};
+pub(super) use super::failure::Failure;
+use super::output::say;
 use crate::diff;
 
 /// How long an answer may take.
@@ -29,121 +30,6 @@ pub(super) struct Client {
     url: String,
     /// Print what the API answered.
     pub json: bool,
-}
-
-/// Why a command did not do what it was to.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The hub refused: a problem document, or whatever it sent.
-    Refused {
-        status: StatusCode,
-        problem: Value,
-    },
-    Unreachable {
-        url: String,
-        reason: String,
-    },
-    /// Something on this side.
-    Local(String),
-    /// Arguments that mean nothing.
-    Usage(String),
-    /// `apply --dry-run --exit-code` found changes.
-    Changes,
-    /// What a build needs is not here.
-    ToolMissing(String),
-    /// What was printed says it all; this is the exit code.
-    Told(u8),
-}
-
-impl Failure {
-    pub(super) fn local(reason: impl std::fmt::Display) -> Self {
-        Self::Local(reason.to_string())
-    }
-
-    /// Whether the hub has no such thing.
-    pub(super) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND)
-    }
-
-    /// Whether the same call may succeed a little later, with nobody doing anything.
-    pub(super) fn may_pass(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { status, .. } => status.is_server_error(),
-            Self::Local(_)
-            | Self::Usage(_)
-            | Self::Changes
-            | Self::ToolMissing(_)
-            | Self::Told(_) => false,
-        }
-    }
-
-    /// Prints the failure; the exit code says its kind.
-    pub(super) fn report(&self) -> ExitCode {
-        let text = self.to_string();
-        if !text.is_empty() {
-            eprintln!("sandbar: {text}");
-        }
-        ExitCode::from(match self {
-            Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND => 4,
-            Self::Refused { .. } | Self::Local(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Unreachable { .. } => 3,
-            Self::Changes => 5,
-            Self::ToolMissing(_) => 7,
-            Self::Told(code) => *code,
-        })
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Changes | Self::Told(_) => Ok(()),
-            Self::Local(reason) | Self::Usage(reason) | Self::ToolMissing(reason) => {
-                formatter.write_str(reason)
-            }
-            Self::Unreachable { url, reason } => write!(
-                formatter,
-                "no hub answers at {url}: {reason}\n  start one with 'sandbar serve', or name another with --url or SANDBAR_URL"
-            ),
-            Self::Refused { status, problem } => {
-                formatter.write_str(&problem_text(*status, problem))
-            }
-        }
-    }
-}
-
-/// A problem document as lines of text.
-fn problem_text(status: StatusCode, problem: &Value) -> String {
-    let field = |name: &str| problem[name].as_str().unwrap_or_default();
-    if field("title").is_empty() {
-        return format!("the hub answered {status}");
-    }
-    let mut text = format!(
-        "{} ({})\n  {}",
-        field("title"),
-        status.as_u16(),
-        field("detail")
-    );
-    for place in problem["errors"].as_array().into_iter().flatten() {
-        let index = place["index"]
-            .as_u64()
-            .map(|index| format!("event {index} "))
-            .unwrap_or_default();
-        let pointer = place["pointer"].as_str().unwrap_or_default();
-        let reason = place["reason"].as_str().unwrap_or_default();
-        text.push_str(&format!("\n  - {index}{pointer}: {reason}"));
-    }
-    for report in problem["gate"].as_array().into_iter().flatten() {
-        for line in gate::lines(report) {
-            text.push_str(&format!("\n  {line}"));
-        }
-    }
-    if !field("help").is_empty() {
-        text.push_str(&format!("\n  {}", field("help")));
-    }
-    text
 }
 
 impl Client {
@@ -271,15 +157,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes).map_err(Failure::local)?;
         return Ok(bytes);
     }
-    std::fs::read(path)
-        .map_err(|error| Failure::local(format!("cannot read {}: {error}", path.display())))
+    std::fs::read(path).map_err(|error| {
+        let reason = format!("cannot read {}: {error}", path.display());
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::Missing(reason),
+            _ => Failure::Local(reason),
+        }
+    })
 }
 
 /// Reads a JSON file.
 pub(super) fn read_json(path: &Path) -> Result<Value, Failure> {
     let bytes = read(path)?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::local(format!("{}: {error}", path.display())))
+        .map_err(|error| Failure::Invalid(format!("{}: {error}", path.display())))
 }
 
 /// `name@version` in two.
@@ -306,8 +197,6 @@ pub(super) fn path(parts: &[&str]) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -327,21 +216,5 @@ mod tests {
         for step in ["", ".", ".."] {
             assert_eq!(of(step), None, "{step:?}");
         }
-    }
-
-    #[test]
-    fn a_problem_is_told_with_each_place_and_the_help() {
-        let problem = json!({
-            "title": "Data does not fit", "detail": "2 events", "help": "See the contract.",
-            "errors": [{"index": 1, "pointer": "/data/n", "reason": "is no number"}, {"reason": "odd"}]
-        });
-        assert_eq!(
-            problem_text(StatusCode::UNPROCESSABLE_ENTITY, &problem),
-            "Data does not fit (422)\n  2 events\n  - event 1 /data/n: is no number\n  - : odd\n  See the contract."
-        );
-        assert_eq!(
-            problem_text(StatusCode::BAD_GATEWAY, &Value::Null),
-            "the hub answered 502 Bad Gateway"
-        );
     }
 }

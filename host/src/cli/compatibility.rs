@@ -1,6 +1,8 @@
 //! `sandbar contract check --against …` and `sandbar contract diff`: whether a version may follow
 //! another, asked of a hub or found out here.
 
+mod diff;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -14,13 +16,16 @@ use super::{
     schema_file::{self, SchemaArgs, Sources},
     table,
 };
-use crate::{
-    contract::{Comparison, Definition, Format, Policy, Rule, Verdict, compare},
-    diff::{Change, diff, lines},
-};
+use crate::contract::{Comparison, Definition, Format, Policy, Rule, Verdict, compare};
+
+pub(super) use diff::{DiffArgs, show_diff};
 
 /// The exit code when it is neither proven nor shown.
 const UNKNOWN: u8 = 8;
+/// When there is nothing to tell of: a schema or events that cannot be read.
+const NOT_COMPARED: u8 = 2;
+/// When there is no such file.
+const NO_FILE: u8 = 4;
 
 /// What a new version is held against.
 #[derive(Debug, Args)]
@@ -55,6 +60,23 @@ pub(super) fn policy(text: &str) -> Result<Policy, String> {
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
+/// 1 says that something does not fit; so what else may fail has other exit codes here.
+pub(super) fn told_apart(failure: Failure) -> Failure {
+    match failure {
+        Failure::Missing(_) => failure.coded(NO_FILE),
+        Failure::Refused { .. } if failure.is_not_found() => failure,
+        Failure::Refused { .. } | Failure::Local(_) | Failure::Invalid(_) => {
+            failure.coded(NOT_COMPARED)
+        }
+        Failure::Unreachable { .. }
+        | Failure::Usage(_)
+        | Failure::Changes
+        | Failure::ToolMissing(_)
+        | Failure::Told(_)
+        | Failure::Coded(..) => failure,
+    }
+}
+
 /// `contract check FILE --against … | --folder …`.
 pub(super) fn check(client: &Client, file: &Path, args: &AgainstArgs) -> Outcome {
     let types = args.types.as_deref().map(read_json).transpose()?;
@@ -83,6 +105,7 @@ fn ask(client: &Client, contract: &str, file: &Path, args: &AgainstArgs) -> Resu
     };
     let definition = schema_file::to_send(file, &args.reading, args.types.as_deref())?;
     let mut request = json!(definition);
+    let bare = request.clone();
     request["events"] = json!(args.last);
     for (member, value) in [
         ("version", version.map(Value::from)),
@@ -93,7 +116,33 @@ fn ask(client: &Client, contract: &str, file: &Path, args: &AgainstArgs) -> Resu
             request[member] = value;
         }
     }
-    client.post(&path(&["contracts", name, "compatibility"])?, &request)
+    let answer = client.post(&path(&["contracts", name, "compatibility"])?, &request);
+    match answer {
+        Err(failure)
+            if failure.is_not_found()
+                && version.is_none()
+                && client.find(&path(&["contracts", name])?)?.is_none() =>
+        {
+            first(client, name, bare, args)
+        }
+        answer => answer,
+    }
+}
+
+/// The answer of a hub that does not know the contract yet: nothing speaks against a schema that is valid.
+fn first(
+    client: &Client,
+    name: &str,
+    mut request: Value,
+    args: &AgainstArgs,
+) -> Result<Value, Failure> {
+    request["events"] = json!([]);
+    client.post(&path(&["contracts", name, "check"])?, &request)?;
+    Ok(json!({
+        "contract": name, "rule": args.rule, "policy": args.policy.unwrap_or_default(),
+        "answer": Verdict::Compatible, "refused": false,
+        "against": [], "topics": [], "contracts": [],
+    }))
 }
 
 /// Without a hub: the same answer, without topics.
@@ -135,7 +184,13 @@ fn told(version: Value, comparison: &Comparison) -> Value {
 
 /// The schema files of a folder in the order of their names, numbers by their value; or one file.
 fn earlier(folder: &Path, format: Format) -> Result<Vec<PathBuf>, Failure> {
-    let unreadable = |error| Failure::local(format!("{}: {error}", folder.display()));
+    let unreadable = |error: std::io::Error| {
+        let reason = format!("{}: {error}", folder.display());
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::Missing(reason),
+            _ => Failure::Local(reason),
+        }
+    };
     if folder.is_file() {
         return Ok(vec![folder.to_owned()]);
     }
@@ -156,101 +211,13 @@ fn earlier(folder: &Path, format: Format) -> Result<Vec<PathBuf>, Failure> {
         (digits.parse::<u64>().unwrap_or(0), stem)
     });
     if files.is_empty() {
-        return Err(Failure::local(format!(
-            "{} holds no file of the format {}",
+        return Err(Failure::Missing(format!(
+            "{} holds no file of the format {} to compare with",
             folder.display(),
             format.as_str()
         )));
     }
     Ok(files)
-}
-
-/// `contract diff A B`: what changed, and what it means both ways.
-pub(super) fn show_diff(
-    client: &Client,
-    old: &str,
-    new: &str,
-    policy: Policy,
-    reading: &SchemaArgs,
-    last: u32,
-) -> Outcome {
-    let mut sources = Sources::new(client);
-    let before = named(&mut sources, client, old, reading)?;
-    let after = named(&mut sources, client, new, reading)?;
-    let comparison = compare(&before, &after, Rule::Full.directions(), policy);
-    let changes = diff(&before.schema, &after.schema);
-    let mut answer = told(json!(old), &comparison);
-    answer["changes"] = json!(changes);
-    let texts = (before.format, after.format) == (Format::Protobuf, Format::Protobuf);
-    let told = match (texts, before.schema.as_str(), after.schema.as_str()) {
-        (true, Some(before), Some(after)) => Some(lines(before, after)),
-        _ => None,
-    };
-    if let Some(told) = &told {
-        answer["lines"] = json!(told);
-    }
-    // A hub cannot be asked about what refers to files.
-    let from_files = |(_, target): &(String, String)| !target.contains('@');
-    if !Path::new(old).is_file() && !reading.references.iter().any(from_files) {
-        let touched = touched(client, old, &after, last)?;
-        for member in ["topics", "contracts"] {
-            answer[member] = touched[member].clone();
-        }
-    }
-    client.print(&answer, |answer| {
-        for line in told.iter().flatten() {
-            say!("{}", table::plain(line));
-        }
-        for change in changes.iter().filter(|_| told.is_none()) {
-            match change {
-                Change::Added { pointer, value } => say!("+ {pointer}: {}", short(value)),
-                Change::Removed { pointer, value } => say!("- {pointer}: {}", short(value)),
-                Change::Changed {
-                    pointer,
-                    before,
-                    after,
-                } => {
-                    say!("~ {pointer}: {} -> {}", short(before), short(after));
-                }
-            }
-        }
-        if changes.is_empty() {
-            say!("the schemas are the same");
-        }
-        show_comparison(answer);
-        for line in impact::lines(answer) {
-            say!("{line}");
-        }
-    });
-    outcome(answer["answer"].as_str())
-}
-
-/// What of a hub a definition would touch as the next version of a contract.
-fn touched(client: &Client, contract: &str, new: &Definition, last: u32) -> Result<Value, Failure> {
-    let (name, version) = super::contracts::version_of(client, contract)?;
-    let mut request = serde_json::to_value(new).map_err(Failure::local)?;
-    if let Some(members) = request.as_object_mut() {
-        members.remove("description");
-    }
-    request["version"] = json!(version);
-    request["events"] = json!(last);
-    client.post(&path(&["contracts", name, "compatibility"])?, &request)
-}
-
-/// A file, or NAME or NAME@VERSION of a hub.
-fn named(
-    sources: &mut Sources<'_>,
-    client: &Client,
-    text: &str,
-    reading: &SchemaArgs,
-) -> Result<Definition, Failure> {
-    let file = Path::new(text);
-    if file.is_file() {
-        return sources.file(file, reading, None);
-    }
-    let (name, version) = super::contracts::version_of(client, text)?;
-    let found = sources.version(&format!("{name}@{version}"))?;
-    Ok((*found).clone())
 }
 
 fn outcome(answer: Option<&str>) -> Outcome {
@@ -261,23 +228,15 @@ fn outcome(answer: Option<&str>) -> Outcome {
     }
 }
 
-fn short(value: &Value) -> String {
-    const LONGEST: usize = 300;
-    let text = value.to_string();
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
 fn show(answer: &Value) {
-    for one in answer["against"].as_array().into_iter().flatten() {
+    if answer["against"].as_array().is_some_and(Vec::is_empty) {
         say!(
-            "against {}: {}",
-            table::cell(&one["version"]),
-            table::cell(&one["answer"])
+            "contract {} has no version yet: there is nothing to compare with, and the schema is valid",
+            table::cell(&answer["contract"])
         );
-        show_comparison(one);
+    }
+    for line in lines(answer) {
+        say!("{line}");
     }
     for line in impact::lines(answer) {
         say!("{line}");
@@ -285,44 +244,63 @@ fn show(answer: &Value) {
     say!("{}", table::cell(&answer["answer"]));
 }
 
-fn show_comparison(comparison: &Value) {
+/// What was found against each version, in lines.
+pub(super) fn lines(answer: &Value) -> Vec<String> {
+    let mut all = Vec::new();
+    for one in answer["against"].as_array().into_iter().flatten() {
+        let (version, outcome) = (table::cell(&one["version"]), table::cell(&one["answer"]));
+        all.push(format!("against {version}: {outcome}"));
+        all.extend(found(one));
+    }
+    all
+}
+
+/// What a comparison found, in lines.
+fn found(comparison: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
     for direction in ["backward", "forward"] {
         let outcome = &comparison[direction];
         if outcome.is_null() {
             continue;
         }
-        say!("  {direction}: {}", table::cell(&outcome["answer"]));
+        lines.push(format!(
+            "  {direction}: {}",
+            table::cell(&outcome["answer"])
+        ));
         for finding in outcome["findings"].as_array().into_iter().flatten() {
-            let of = finding["type"].as_str().map(|name| format!(" [{name}]"));
-            say!(
+            let of = finding["type"].as_str();
+            let of = of.map(|name| format!(" [{}]", table::plain(name)));
+            lines.push(format!(
                 "    {}{}: {}",
                 table::cell(&finding["rule"]),
                 of.unwrap_or_default(),
                 table::cell(&finding["message"])
-            );
+            ));
             if finding["counterexample"].is_null() {
                 // Avro and Protobuf: the place is one for both.
                 if !pointer(&finding["instance"]).is_empty() {
-                    say!("      at {}", table::cell(&finding["instance"]));
+                    lines.push(format!("      at {}", table::cell(&finding["instance"])));
                 }
                 continue;
             }
-            say!(
+            lines.push(format!(
                 "      old {:?}, new {:?}",
                 pointer(&finding["old"]),
                 pointer(&finding["new"])
-            );
-            say!("      shown by {}", short(&finding["counterexample"]));
+            ));
+            let shown = table::short(&finding["counterexample"]);
+            lines.push(format!("      shown by {shown}"));
         }
         for undecided in outcome["undecided"].as_array().into_iter().flatten() {
-            say!(
+            lines.push(format!(
                 "    not decided, {} at {:?}: {}",
                 table::cell(&undecided["rule"]),
                 pointer(&undecided["new"]),
                 table::cell(&undecided["reason"])
-            );
+            ));
         }
     }
+    lines
 }
 
 fn pointer(value: &Value) -> &str {

@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
-
-use crate::contract::Policy;
+use serde_json::Value;
 
 use super::{
-    Client, Outcome,
-    client::{Failure, path, read_json},
+    Client, Outcome, check,
+    client::{Failure, path},
     compatibility::{self, AgainstArgs},
     infer,
     output::say,
@@ -59,12 +57,15 @@ pub(super) enum ContractCommand {
     Show { contract: String },
     /// Check events against a contract, or a new schema against earlier versions; nothing is stored.
     ///
-    /// `check NAME[@VERSION] EVENTS` checks events (a JSON array, or one event). `check FILE --against
-    /// NAME[@VERSION]` and `check FILE --folder DIR` say whether the schema may follow.
+    /// `check NAME[@VERSION] EVENTS` checks events (a JSON array, or one event); with --data the file holds
+    /// no events but their data. `check FILE --against NAME[@VERSION]` and `check FILE --folder DIR` say
+    /// whether the schema may follow.
     Check {
         /// NAME or NAME@VERSION; with --against or --folder the file with the new schema.
         contract: String,
         events: Option<PathBuf>,
+        #[command(flatten)]
+        bare: check::BareArgs,
         #[command(flatten)]
         against: AgainstArgs,
     },
@@ -73,18 +74,7 @@ pub(super) enum ContractCommand {
     /// Nothing is registered: edit the draft, then `contract push` it.
     Infer(infer::InferArgs),
     /// What changed between two versions, and what it means both ways: files, NAME or NAME@VERSION.
-    Diff {
-        old: String,
-        new: String,
-        /// strict or lenient.
-        #[arg(long, default_value = "strict", value_parser = compatibility::policy)]
-        policy: Policy,
-        #[command(flatten)]
-        reading: SchemaArgs,
-        /// How many of the last events of each bound topic are held against NEW, where OLD is a hub's.
-        #[arg(long, default_value_t = 1000, value_name = "EVENTS")]
-        last: u32,
-    },
+    Diff(compatibility::DiffArgs),
 }
 
 pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
@@ -155,14 +145,8 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
                 );
             });
         }
-        ContractCommand::Diff {
-            old,
-            new,
-            policy,
-            reading,
-            last,
-        } => {
-            return compatibility::show_diff(client, old, new, *policy, reading, *last);
+        ContractCommand::Diff(args) => {
+            return compatibility::show_diff(client, args).map_err(compatibility::told_apart);
         }
         ContractCommand::Infer(args) => return infer::run(client, args),
         ContractCommand::List => {
@@ -196,31 +180,17 @@ pub(super) fn run(client: &Client, command: &ContractCommand) -> Outcome {
         ContractCommand::Check {
             contract, against, ..
         } if against.against.is_some() || against.folder.is_some() => {
-            return compatibility::check(client, std::path::Path::new(contract), against);
+            let file = std::path::Path::new(contract);
+            return compatibility::check(client, file, against).map_err(compatibility::told_apart);
         }
         ContractCommand::Check {
-            contract, events, ..
+            contract,
+            events,
+            bare,
+            ..
         } => {
-            let Some(events) = events else {
-                let usage = "name a file of events, or --against or --folder for a schema";
-                return Err(Failure::Usage(usage.to_owned()));
-            };
-            let (name, version) = version_of(client, contract)?;
-            let events = match read_json(events)? {
-                Value::Array(events) => events,
-                one => vec![one],
-            };
-            let request = json!({"version": version, "events": events});
-            let answer = client.post(&path(&["contracts", name, "check"])?, &request)?;
-            client.print(&answer, show_check);
-            let results = answer["results"].as_array().into_iter().flatten();
-            let bad = results.filter(|one| one["valid"] == false).count();
-            if bad > 0 {
-                return Err(Failure::local(format!(
-                    "{bad} of {} events do not fit",
-                    events.len()
-                )));
-            }
+            return check::run(client, contract, events.as_deref(), bare)
+                .map_err(compatibility::told_apart);
         }
     }
     Ok(())
@@ -269,7 +239,7 @@ fn show(answer: &Value) {
 }
 
 /// The version that is named, or the latest.
-pub(super) fn version_of<'a>(
+pub(in crate::cli) fn version_of<'a>(
     client: &Client,
     contract: &'a str,
 ) -> Result<(&'a str, u64), Failure> {
@@ -283,25 +253,4 @@ pub(super) fn version_of<'a>(
     let versions = answer["versions"].as_array().into_iter().flatten();
     let latest = versions.filter_map(|one| one["version"].as_u64()).max();
     Ok((contract, latest.unwrap_or(1)))
-}
-
-fn show_check(answer: &Value) {
-    for result in answer["results"].as_array().into_iter().flatten() {
-        say!(
-            "event {}: {}",
-            result["index"],
-            if result["valid"] == true {
-                "fits"
-            } else {
-                "does not fit"
-            }
-        );
-        for violation in result["violations"].as_array().into_iter().flatten() {
-            say!(
-                "  {}: {}",
-                table::cell(&violation["pointer"]),
-                table::cell(&violation["reason"])
-            );
-        }
-    }
 }

@@ -3,7 +3,16 @@
 use std::{
     fmt,
     io::{self, ErrorKind, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
+
+/// Whether anything was printed.
+static SPOKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether standard output has an answer, or a part of one.
+pub(in crate::cli) fn has_spoken() -> bool {
+    SPOKEN.load(Ordering::Relaxed)
+}
 
 /// Prints a line to standard output, as `println!` does, but does not panic.
 macro_rules! say {
@@ -26,6 +35,7 @@ pub(in crate::cli) fn try_write(
     out: &mut impl Write,
     text: fmt::Arguments<'_>,
 ) -> io::Result<bool> {
+    SPOKEN.store(true, Ordering::Relaxed);
     match out.write_fmt(text).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),

@@ -54,7 +54,7 @@ pub(super) fn format_of(file: &Path) -> Option<Format> {
 /// Reads a schema's file; what is not JSON where it must be is told with the file.
 pub(super) fn read_schema(file: &Path, format: Option<Format>) -> Result<Definition, Failure> {
     let format = format.or_else(|| format_of(file)).unwrap_or_default();
-    let wrong = |reason: String| Failure::local(format!("{}: {reason}", file.display()));
+    let wrong = |reason: String| Failure::Invalid(format!("{}: {reason}", file.display()));
     let bytes = read(file)?;
     let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8".to_owned()))?;
     if format != Format::Protobuf {
@@ -98,14 +98,14 @@ pub(super) fn to_send(
     }
     if let Some(types) = types {
         let read = super::client::read_json(types)?;
-        let invalid = |error| Failure::local(format!("{}: {error}", types.display()));
+        let invalid = |error| Failure::Invalid(format!("{}: {error}", types.display()));
         definition.types = Some(serde_json::from_value(read).map_err(invalid)?);
     }
     Ok(definition)
 }
 
 fn taken(definition: Definition, file: &Path) -> Result<Definition, Failure> {
-    let invalid = |error| Failure::local(format!("{}: {error}", file.display()));
+    let invalid = |error| Failure::Invalid(format!("{}: {error}", file.display()));
     definition.read().map_err(invalid)
 }
 
@@ -134,7 +134,7 @@ impl<'a> Sources<'a> {
         args: &SchemaArgs,
         types: Option<Value>,
     ) -> Result<Definition, Failure> {
-        let wrong = |reason: String| Failure::local(format!("{}: {reason}", file.display()));
+        let wrong = |reason: String| Failure::Invalid(format!("{}: {reason}", file.display()));
         let mut definition = read_schema(file, args.format)?;
         definition.types = types
             .map(serde_json::from_value)
@@ -202,7 +202,7 @@ impl<'a> Sources<'a> {
             };
             let known = self.contracts.get(&reference.target()).cloned();
             referenced.push(known.ok_or_else(|| {
-                Failure::local(format!(
+                Failure::Invalid(format!(
                     "{}: the files refer to each other in a circle",
                     target
                 ))

@@ -66,6 +66,16 @@ pub(super) fn short_digest(value: &Value) -> String {
     text.chars().take(12).collect()
 }
 
+/// A JSON value in a line, shortened.
+pub(super) fn short(value: &Value) -> String {
+    const LONGEST: usize = 300;
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

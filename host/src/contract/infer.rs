@@ -76,6 +76,10 @@ pub struct Evidence {
     pub events: u64,
     /// Those of them whose data is JSON: the draft takes each of them.
     pub json: u64,
+    /// Those of the latter whose data is Avro or Protobuf, and was read as JSON by the schema that wrote it.
+    /// The draft says what that JSON looks like; a contract of it refuses the events as they are.
+    #[serde(skip_serializing_if = "is_none")]
+    pub decoded: u64,
     /// Those whose data is not JSON, or that have none: the draft refuses them.
     pub not_json: u64,
     /// The first of those.
@@ -88,6 +92,15 @@ pub struct Evidence {
     /// What the draft leaves out, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+fn parse(data: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(data).map_err(|error| format!("the data is not JSON: {error}"))
 }
 
 /// An event whose data is not JSON.
@@ -170,6 +183,8 @@ pub struct Inference {
     not_json: Vec<NotJson>,
     /// Events of types beyond those that are drafted.
     beyond: u64,
+    /// Events in another format.
+    decoded: u64,
 }
 
 impl Inference {
@@ -183,6 +198,7 @@ impl Inference {
             known: Known::default(),
             not_json: Vec::new(),
             beyond: 0,
+            decoded: 0,
         }
     }
 
@@ -194,25 +210,49 @@ impl Inference {
         data: &[u8],
         position: impl FnOnce() -> String,
     ) {
-        if !self.types.contains_key(event_type) {
-            if self.types.len() >= MOST_TYPES || event_type.len() > LONGEST_TYPE {
-                self.beyond += 1;
-                return;
-            }
-            self.types.insert(event_type.to_owned(), Seen::default());
-        }
-        let Some(seen) = self.types.get_mut(event_type) else {
-            return;
-        };
         let parsed = if data.is_empty() {
             Err("the event has no data".to_owned())
         } else if is_json(datacontenttype) {
-            serde_json::from_slice(data).map_err(|error| format!("the data is not JSON: {error}"))
+            parse(data)
         } else {
             Err(format!(
                 "datacontenttype is {:?}",
                 super::violation::shortened(datacontenttype)
             ))
+        };
+        self.add(event_type, parsed, position);
+    }
+
+    /// Shows an event whose data is in another format, as JSON; or why it cannot be read.
+    pub fn observe_decoded(
+        &mut self,
+        event_type: &str,
+        decoded: Result<&[u8], String>,
+        position: impl FnOnce() -> String,
+    ) {
+        let parsed = decoded.and_then(parse);
+        let read = parsed.is_ok();
+        if self.add(event_type, parsed, position) && read {
+            self.decoded += 1;
+        }
+    }
+
+    /// Whether the event is of a type that is drafted.
+    fn add(
+        &mut self,
+        event_type: &str,
+        parsed: Result<Value, String>,
+        position: impl FnOnce() -> String,
+    ) -> bool {
+        if !self.types.contains_key(event_type) {
+            if self.types.len() >= MOST_TYPES || event_type.len() > LONGEST_TYPE {
+                self.beyond += 1;
+                return false;
+            }
+            self.types.insert(event_type.to_owned(), Seen::default());
+        }
+        let Some(seen) = self.types.get_mut(event_type) else {
+            return false;
         };
         match parsed {
             Ok(value) => {
@@ -231,6 +271,7 @@ impl Inference {
                 }
             }
         }
+        true
     }
 
     /// Drafts from what was shown; `None` when no event was JSON.
@@ -241,6 +282,12 @@ impl Inference {
             notes.push(format!(
                 "{} events are of other types than the first {MOST_TYPES}, or of types longer than {LONGEST_TYPE} bytes; the draft says nothing of them",
                 self.beyond
+            ));
+        }
+        if self.decoded > 0 {
+            notes.push(format!(
+                "{} events are Avro or Protobuf and were read as JSON by the schema that wrote them; the draft says what that JSON looks like, and a contract of it refuses the events as they are",
+                self.decoded
             ));
         }
         if self.limits.exhausted() {
@@ -272,6 +319,7 @@ impl Inference {
         let mut evidence = Evidence {
             events: events + self.beyond,
             json: events - not_json,
+            decoded: self.decoded,
             not_json,
             not_json_examples: self.not_json,
             types,

@@ -15,9 +15,10 @@ use jsonschema::Draft;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Defined, DefinedTopic,
+    Defined, DefinedTopic, avro,
     embed::Dialect,
     messages::{Payload, attributes, payload},
+    protobuf::{self, Readable},
 };
 use crate::{
     catalog::{BoundContract, RouteDocument, SubscriptionDocument},
@@ -26,6 +27,10 @@ use crate::{
 
 /// Of the HTTP bindings that are used.
 const BINDING: &str = "0.3.0";
+/// What AsyncAPI calls JSON Schema 2020-12, and the other formats.
+const LATEST: &str = "application/schema+json;version=2020-12";
+const AVRO: &str = "application/vnd.apache.avro+json";
+const PROTOBUF: &str = "application/vnd.google.protobuf";
 /// The message of topics without a contract.
 const ANY_EVENT: &str = "event";
 
@@ -116,22 +121,26 @@ impl<'a> Writer<'a> {
         );
         let base = format!("#/components/schemas/{key}/schema");
         let definition = &bound.definition;
-        let (multi, types) = match payload(bound, &base, Dialect::Own) {
-            Some(Payload { schema, types }) => {
-                let format = schema_format(&definition.schema);
-                (json!({"schemaFormat": format, "schema": schema}), types)
-            }
-            None => {
-                // With the types of its references in it, where it has any.
-                let resolved = definition.resolved_text();
+        let own = foreign(definition);
+        let in_parts = own.is_none();
+        let (multi, types) = match own {
+            Some(multi) => {
                 let types = definition.types.as_ref().map(|types| {
                     let all = types.keys();
                     all.map(|name| (name.clone(), base.clone())).collect()
                 });
-                (foreign(definition, resolved), types)
+                (multi, types)
+            }
+            None => {
+                let Payload { schema, types } = payload(bound, &base, Dialect::Own);
+                let format = match definition.format {
+                    Format::Json => schema_format(&definition.schema),
+                    Format::Avro | Format::Protobuf => LATEST,
+                };
+                (json!({"schemaFormat": format, "schema": schema}), types)
             }
         };
-        let format = multi.get("schemaFormat").cloned();
+        let format = multi["schemaFormat"].clone();
         self.schemas.insert(key.clone(), multi);
         let about = self.about(bound);
         let Some(types) = types else {
@@ -163,11 +172,10 @@ impl<'a> Writer<'a> {
                 "headers".to_owned(),
                 json!({"type": "object", "allOf": [{"$ref": "#/components/schemas/cloudevents"}, of_type]}),
             );
-            let payload = match &format {
-                Some(format) if definition.format == Format::Json => {
-                    json!({"schemaFormat": format, "schema": {"$ref": reference}})
-                }
-                _ => json!({"$ref": format!("#/components/schemas/{key}")}),
+            let payload = if in_parts {
+                json!({"schemaFormat": format, "schema": {"$ref": reference}})
+            } else {
+                json!({"$ref": format!("#/components/schemas/{key}")})
             };
             message.insert("payload".to_owned(), payload);
             self.messages.insert(name.clone(), Value::Object(message));
@@ -447,39 +455,31 @@ fn schema_format(schema: &Value) -> &'static str {
         Draft::Draft6 => "application/schema+json;version=draft-06",
         Draft::Draft7 => "application/schema+json;version=draft-07",
         Draft::Draft201909 => "application/schema+json;version=2019-09",
-        _ => "application/schema+json;version=2020-12",
+        _ => LATEST,
     }
 }
 
-/// The schema of an Avro or Protobuf contract. The official parser takes Avro schemas that define a type,
-/// and that refer to nothing outside; others are told in words.
-fn foreign(definition: &Definition, resolved: Option<String>) -> Value {
-    let defines = |schema: &Value| {
-        let known = ["record", "enum", "fixed", "array", "map"];
-        let named = schema.get("type").and_then(Value::as_str);
-        named.is_some_and(|name| known.contains(&name))
-    };
+/// The schema of an Avro or Protobuf contract in its own words; `None` where AsyncAPI, or its official
+/// parser, has none for it.
+fn foreign(definition: &Definition) -> Option<Value> {
     match definition.format {
+        Format::Json => None,
         Format::Protobuf => {
-            let text = definition.text();
-            let version = if text.contains("proto2") { 2 } else { 3 };
-            json!({
-                "schemaFormat": format!("application/vnd.google.protobuf;version={version}"),
+            let Readable { syntax, text } = protobuf::readable(definition)?;
+            Some(json!({
+                "schemaFormat": format!("{PROTOBUF};version={syntax}"),
                 "schema": text,
-            })
+            }))
         }
-        Format::Avro | Format::Json => {
-            let text = resolved.unwrap_or_else(|| definition.text().into_owned());
-            match serde_json::from_str(&text) {
-                Ok(schema) if defines(&schema) => json!({
-                    "schemaFormat": "application/vnd.apache.avro+json;version=1.9.0",
-                    "schema": schema,
-                }),
-                _ => {
-                    let title = definition.format.title();
-                    json!({"description": format!("{title} schema: {text}")})
-                }
-            }
+        Format::Avro => {
+            // With the types of its references in it, where it has any.
+            let resolved = definition.resolved_text();
+            let resolved = resolved.map(|text| serde_json::from_str(&text));
+            let schema = match resolved {
+                Some(resolved) => avro::worded(&resolved.ok()?)?,
+                None => avro::worded(&definition.schema)?,
+            };
+            Some(json!({"schemaFormat": format!("{AVRO};version=1.9.0"), "schema": schema}))
         }
     }
 }

@@ -10,7 +10,10 @@ use super::{
     embed::Dialect,
     messages::{Payload, attributes, payload},
 };
-use crate::{catalog::BoundContract, contract::plain_name};
+use crate::{
+    catalog::{BoundContract, CONFLUENT_AVRO, CONFLUENT_PROTOBUF},
+    contract::{Format, plain_name},
+};
 
 /// Adds the events to the document of all calls.
 ///
@@ -29,9 +32,7 @@ pub fn with_events(document: &mut Value, defined: &Defined) {
             let name = format!("contract.{}.v{}", bound.name, bound.version);
             let key = plain_name(&name, &mut taken);
             let base = format!("#/components/schemas/{key}");
-            let Some(Payload { mut schema, types }) = payload(bound, &base, Dialect::Latest) else {
-                continue;
-            };
+            let Payload { mut schema, types } = payload(bound, &base, Dialect::Latest);
             explain(&mut schema, bound, defined);
             document["components"]["schemas"][&key] = schema;
             contracts.insert(reference.clone(), (key, types));
@@ -41,12 +42,13 @@ pub fn with_events(document: &mut Value, defined: &Defined) {
         };
         let event_key = plain_name(&format!("event.{}", topic.name), &mut taken);
         let data = json!({"$ref": format!("#/components/schemas/{key}")});
+        let format = bound.definition.format;
         let event = match types {
-            None => event(None, &data),
+            None => event(format, None, &data),
             Some(types) => {
-                let each = types.iter();
-                let each =
-                    each.map(|(name, reference)| event(Some(name), &json!({"$ref": reference})));
+                let each = types.iter().map(|(name, reference)| {
+                    event(format, Some(name), &json!({"$ref": reference}))
+                });
                 json!({"oneOf": each.collect::<Vec<_>>()})
             }
         };
@@ -71,16 +73,49 @@ fn explain(schema: &mut Value, bound: &BoundContract, defined: &Defined) {
     }
 }
 
-/// A structured CloudEvent with such data.
-fn event(event_type: Option<&str>, data: &Value) -> Value {
+/// A structured CloudEvent with such data; `data` is what it looks like as JSON.
+fn event(format: Format, event_type: Option<&str>, data: &Value) -> Value {
     let mut event = attributes("", event_type);
-    event["properties"]["datacontenttype"] =
-        json!({"type": "string", "description": "JSON, as application/json; absent, it is that"});
-    event["properties"]["data"] = data.clone();
-    if let Some(required) = event["required"].as_array_mut() {
-        required.push("data".into());
+    let properties = &mut event["properties"];
+    let mut required = vec!["data"];
+    if format == Format::Json {
+        properties["datacontenttype"] = json!({"type": "string", "description": "JSON, as application/json; absent, it is that"});
+        properties["data"] = data.clone();
+    } else {
+        required = vec!["datacontenttype", "data_base64"];
+        properties["datacontenttype"] = json!({"enum": content_types(format)});
+        properties["dataschema"]["description"] =
+            "The contract version that wrote the data; absent, the one that the topic is bound to"
+                .into();
+        properties["data_base64"] = bytes(format, data);
+        properties["data_base64"]["contentEncoding"] = "base64".into();
+    }
+    if let Some(all) = event["required"].as_array_mut() {
+        all.extend(required.into_iter().map(Value::from));
     }
     event
+}
+
+/// Data in a binary format, with what it looks like as JSON.
+fn bytes(format: Format, data: &Value) -> Value {
+    json!({
+        "type": "string",
+        "contentMediaType": content_types(format)[0],
+        "contentSchema": data,
+        "description": format!("{} data; contentSchema is what it looks like as JSON", format.title()),
+    })
+}
+
+/// The content types of events with data in a format: bare, and behind the frame of Confluent's
+/// serializers.
+fn content_types(format: Format) -> Vec<&'static str> {
+    let mut types = format.media_types().to_vec();
+    match format {
+        Format::Json => {}
+        Format::Avro => types.push(CONFLUENT_AVRO),
+        Format::Protobuf => types.push(CONFLUENT_PROTOBUF),
+    }
+    types
 }
 
 fn path_item(
@@ -109,15 +144,26 @@ fn path_item(
         bound.reference()
     )
     .into();
+    let mut content = json!({
+        "application/cloudevents+json": {"schema": event},
+        "application/cloudevents-batch+json": {"schema": events},
+        "application/x-ndjson": {"schema": {"type": "string", "description": "A structured event a line"}},
+    });
+    let format = bound.definition.format;
+    for content_type in content_types(format) {
+        content[content_type] = match format {
+            Format::Json => json!({"schema": data}),
+            Format::Avro | Format::Protobuf => {
+                let mut schema = bytes(format, data);
+                schema["contentMediaType"] = content_type.into();
+                json!({"schema": schema})
+            }
+        };
+    }
     publish["requestBody"] = json!({
         "required": true,
         "description": "One event in structured mode, several as a batch or as NDJSON, or in binary mode the data alone, with the attributes in ce-* headers.",
-        "content": {
-            "application/cloudevents+json": {"schema": event},
-            "application/cloudevents-batch+json": {"schema": events},
-            "application/x-ndjson": {"schema": {"type": "string", "description": "A structured event a line"}},
-            "application/json": {"schema": data},
-        },
+        "content": content,
     });
     let read = &mut item["get"];
     read["operationId"] = format!("read_{}", topic.name).into();

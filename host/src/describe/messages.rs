@@ -8,7 +8,7 @@ use super::embed::{Dialect, Embedded, embed};
 use crate::{catalog::BoundContract, contract::Format};
 
 /// The parts of a contract's schema that its types name, as JSON Pointers.
-pub(super) fn parts_of(bound: &BoundContract) -> Option<BTreeMap<&str, String>> {
+fn parts_of(bound: &BoundContract) -> Option<BTreeMap<String, String>> {
     let types = bound.definition.types.as_ref()?;
     let pointer = |reference: &str| {
         let fragment = reference.trim_start_matches('#');
@@ -17,7 +17,7 @@ pub(super) fn parts_of(bound: &BoundContract) -> Option<BTreeMap<&str, String>> 
     };
     let each = types.iter();
     Some(
-        each.map(|(name, reference)| (name.as_str(), pointer(reference)))
+        each.map(|(name, reference)| (name.clone(), pointer(reference)))
             .collect(),
     )
 }
@@ -29,27 +29,65 @@ pub(super) struct Payload {
     pub types: Option<BTreeMap<String, String>>,
 }
 
-/// `None` where the contract is not a JSON Schema, or one that cannot stand in one document.
-pub(super) fn payload(bound: &BoundContract, base: &str, dialect: Dialect) -> Option<Payload> {
-    if bound.definition.format != Format::Json {
-        return None;
-    }
-    let whole = bound.definition.bundled().ok()?;
-    let parts = parts_of(bound);
+/// What the data of a contract looks like as JSON. A contract of Protobuf without a message, which is there
+/// for others to import, takes nothing.
+pub(super) fn payload(bound: &BoundContract, base: &str, dialect: Dialect) -> Payload {
+    let definition = &bound.definition;
+    let found = match definition.format {
+        Format::Json => (definition.bundled()).map(|whole| (whole, parts_of(bound))),
+        Format::Avro | Format::Protobuf => definition.json_form().map(|form| {
+            let typed = definition.format == Format::Protobuf && definition.types.is_some();
+            let places = form.places.into_iter();
+            let parts = places.filter_map(|(name, pointer)| Some((name?, pointer)));
+            (form.schema, typed.then(|| parts.collect()))
+        }),
+    };
+    let (whole, parts) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            let schema = match definition.format {
+                Format::Protobuf => {
+                    json!({"not": {}, "description": format!("No data fits: the contract {}.", error.reason)})
+                }
+                Format::Json | Format::Avro => {
+                    json!({"description": format!("Not shown: {}.", error.reason)})
+                }
+            };
+            return Payload {
+                schema,
+                types: None,
+            };
+        }
+    };
     let pointers: Option<BTreeSet<String>> =
         (parts.as_ref()).map(|parts| parts.values().cloned().collect());
     let Embedded {
-        schema,
+        mut schema,
         parts: references,
     } = embed(&whole, pointers.as_ref(), base, dialect);
+    if definition.format != Format::Json {
+        schema["description"] = as_json(bound).into();
+    }
     let types = parts.map(|parts| {
         let each = parts.into_iter();
-        each.filter_map(|(name, pointer)| {
-            Some((name.to_owned(), references.get(&pointer)?.clone()))
-        })
-        .collect()
+        each.filter_map(|(name, pointer)| Some((name, references.get(&pointer)?.clone())))
+            .collect()
     });
-    Some(Payload { schema, types })
+    Payload { schema, types }
+}
+
+/// Says of a schema that it is not that of the bytes.
+fn as_json(bound: &BoundContract) -> String {
+    let format = bound.definition.format;
+    let own = &bound.definition.description;
+    let gap = if own.is_empty() { "" } else { "\n\n" };
+    format!(
+        "{own}{gap}The data as JSON. Events carry it in {} ({}); the schema itself is at /v1/contracts/{}/versions/{}.",
+        format.title(),
+        format.media_types()[0],
+        bound.name,
+        bound.version
+    )
 }
 
 /// The attributes of a CloudEvent in the names of one binding: `ce-` of HTTP headers, none in JSON.

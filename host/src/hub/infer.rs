@@ -1,12 +1,13 @@
 //! A draft of a contract from the events of a topic.
 
 use sandbar_log::Log as _;
-use sandbar_types::Batch;
+use sandbar_types::{Batch, EventRef};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Hub;
 use crate::{
+    catalog::TopicData,
     contract::infer::{Draft, Inference, Options},
     jobs::{Part, Point, parts},
     problem::{Code, Problem},
@@ -51,7 +52,7 @@ impl Hub {
     ///
     /// # Errors
     /// `unknown-topic`, `invalid-document`, `offset-trimmed`, `offset-past-tail`, `damaged`, and
-    /// `nothing-to-infer` when no event is JSON.
+    /// `nothing-to-infer` when no event can be read as JSON.
     pub fn infer_contract(&self, topic: &str, request: &InferRequest) -> Result<Draft, Problem> {
         if !(1..=MOST_EVENTS).contains(&request.events) {
             let detail = format!(
@@ -72,25 +73,22 @@ impl Hub {
             comments: request.comments,
         });
         let mut looked_at = 0;
+        let data = topic.data();
         for range in &ranges {
-            self.show(
-                range,
-                request.types.as_deref(),
-                &mut inference,
-                &mut looked_at,
-            )?;
+            let types = request.types.as_deref();
+            self.show(range, types, &data, &mut inference, &mut looked_at)?;
         }
         inference.finish().ok_or_else(|| {
             let detail = match (looked_at, &request.types) {
                 (0, _) => format!("topic {} has no events there", topic.name),
                 (_, Some(types)) => format!(
-                    "none of the {looked_at} events of topic {} there is of type {} and JSON",
+                    "none of the {looked_at} events of topic {} there is of type {} and can be read as JSON",
                     topic.name,
                     types.join(", ")
                 ),
                 (_, None) => {
                     format!(
-                        "none of the {looked_at} events of topic {} there is JSON",
+                        "none of the {looked_at} events of topic {} there can be read as JSON",
                         topic.name
                     )
                 }
@@ -103,6 +101,7 @@ impl Hub {
         &self,
         range: &Part,
         types: Option<&[String]>,
+        data: &TopicData,
         inference: &mut Inference,
         looked_at: &mut u64,
     ) -> Result<(), Problem> {
@@ -131,12 +130,36 @@ impl Hub {
                         continue;
                     }
                     let position = || format!("{partition}/{offset}");
-                    inference.observe(event.r#type, event.datacontenttype, event.data, position);
+                    observe(inference, data, event, position);
                 }
                 next = next.max(frame.base + batch.len() as u64);
             }
         }
         Ok(())
+    }
+}
+
+/// Shows an event; what is Avro or Protobuf as JSON.
+fn observe(
+    inference: &mut Inference,
+    data: &TopicData,
+    event: EventRef<'_>,
+    position: impl FnOnce() -> String,
+) {
+    let unreadable = match data.decode(event) {
+        Ok(Some(json)) => {
+            return inference.observe_decoded(event.r#type, Ok(&json), position);
+        }
+        Ok(None) => None,
+        Err(violations) => violations.violations.into_iter().next(),
+    };
+    match unreadable {
+        // Of another format than these: what it says by itself tells enough.
+        Some(one) if one.pointer != "/datacontenttype" => {
+            let reason = format!("{}: {}", one.pointer, one.reason);
+            inference.observe_decoded(event.r#type, Err(reason), position);
+        }
+        _ => inference.observe(event.r#type, event.datacontenttype, event.data, position),
     }
 }
 

@@ -1,6 +1,8 @@
-//! Compatibility levels: the rules of contracts, in the registry's words.
+//! Compatibility levels, the rules of contracts in the registry's words; and whether schemas are kept in their
+//! normal form.
 
 use axum::extract::{Path, Query, State};
+use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -9,27 +11,42 @@ use super::{
     error::RegistryError,
     subjects::name_of,
 };
-use crate::{api::Shared, contract::Rule};
+use crate::{api::Shared, contract::Rule, hub::Hub};
 
 /// What is set.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Config {
-    compatibility_level: &'static str,
+    /// Missing where the subject has none of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compatibility_level: Option<&'static str>,
+    /// Missing where nothing is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalize: Option<bool>,
 }
 
 impl Config {
-    fn of(rule: Rule) -> Self {
+    fn of(rule: Option<Rule>, normalize: Option<bool>) -> Self {
         Self {
-            compatibility_level: level(rule),
+            compatibility_level: rule.map(level),
+            normalize,
         }
+    }
+
+    /// What holds for all.
+    fn of_all(hub: &Hub) -> Self {
+        let rule = hub.catalog.default_rule().unwrap_or_default();
+        Self::of(Some(rule), hub.catalog.own_normalize(None))
     }
 }
 
 /// What was set.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ConfigUpdated {
-    compatibility: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compatibility: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalize: Option<bool>,
 }
 
 /// What is to be set. Other members than these are refused where they say something: they would have no
@@ -40,6 +57,8 @@ pub(super) struct ConfigUpdate {
     /// NONE, BACKWARD, FORWARD, FULL, or one of the last three with _TRANSITIVE.
     #[serde(alias = "compatibilityLevel")]
     compatibility: Option<String>,
+    /// Whether schemas are kept and looked up in their normal form, as with `normalize=true`.
+    normalize: Option<bool>,
     #[serde(flatten)]
     #[schema(ignore)]
     others: serde_json::Map<String, serde_json::Value>,
@@ -57,13 +76,36 @@ pub(super) fn level(rule: Rule) -> &'static str {
     }
 }
 
+/// What an update sets; the other stays as it is.
+struct Wanted {
+    rule: Option<Rule>,
+    normalize: Option<bool>,
+}
+
+impl Wanted {
+    fn answer(&self) -> ConfigUpdated {
+        ConfigUpdated {
+            compatibility: self.rule.map(level),
+            normalize: self.normalize,
+        }
+    }
+}
+
 impl ConfigUpdate {
-    fn rule(self) -> Result<Rule, RegistryError> {
+    fn wanted(self) -> Result<Wanted, RegistryError> {
         let says = |value: &serde_json::Value| !(value.is_null() || *value == false);
         if let Some((member, _)) = self.others.iter().find(|(_, value)| says(value)) {
-            let message =
-                format!("'{member}' is not supported here; only 'compatibility' can be set");
+            let message = format!(
+                "'{member}' is not supported here; only 'compatibility' and 'normalize' can be set"
+            );
             return Err(RegistryError::new(422, message));
+        }
+        let normalize = self.normalize;
+        if self.compatibility.is_none() && normalize.is_some() {
+            return Ok(Wanted {
+                rule: None,
+                normalize,
+            });
         }
         let given = self.compatibility.unwrap_or_default();
         let all = [
@@ -78,13 +120,17 @@ impl ConfigUpdate {
         let found = all
             .into_iter()
             .find(|rule| level(*rule).eq_ignore_ascii_case(&given));
-        found.ok_or_else(|| {
+        let rule = found.ok_or_else(|| {
             let levels: Vec<_> = all.into_iter().map(level).collect();
             let message = format!(
                 "Invalid compatibility level {given:?}. Valid values are {}",
                 levels.join(", ")
             );
             RegistryError::new(42203, message)
+        })?;
+        Ok(Wanted {
+            rule: Some(rule),
+            normalize,
         })
     }
 }
@@ -102,7 +148,7 @@ pub(super) struct ConfigQuery {
 #[utoipa::path(get, path = "/registry/config", tag = "registry", operation_id = "registry_get_config",
     responses((status = 200, body = Config, content_type = "application/vnd.schemaregistry.v1+json")))]
 pub(super) async fn get_all(State(hub): Shared) -> Answer<Config> {
-    Answer(Config::of(hub.catalog.default_rule().unwrap_or_default()))
+    Answer(Config::of_all(&hub))
 }
 
 /// Sets the level of subjects that have none of their own.
@@ -116,22 +162,39 @@ pub(super) async fn put_all(
     State(hub): Shared,
     Sent(update): Sent<ConfigUpdate>,
 ) -> Outcome<ConfigUpdated> {
-    let rule = update.rule()?;
-    hub.blocking(move |hub| hub.catalog.set_default_rule(Some(rule)))
-        .await?;
-    Ok(Answer(ConfigUpdated {
-        compatibility: level(rule),
-    }))
+    let wanted = update.wanted()?;
+    let answer = wanted.answer();
+    hub.blocking(move |hub| {
+        if wanted.rule.is_some() {
+            hub.catalog.set_default_rule(wanted.rule)?;
+        }
+        match wanted.normalize {
+            Some(_) => hub.catalog.set_normalize(None, wanted.normalize),
+            None => Ok(()),
+        }
+    })
+    .await?;
+    Ok(Answer(answer))
 }
 
 /// Sets the level of subjects that have none of their own back to NONE; answers what it was.
 #[utoipa::path(delete, path = "/registry/config", tag = "registry", operation_id = "registry_delete_config",
     responses((status = 200, body = Config, content_type = "application/vnd.schemaregistry.v1+json")))]
 pub(super) async fn delete_all(State(hub): Shared) -> Outcome<Config> {
-    let before = hub.catalog.default_rule().unwrap_or_default();
-    hub.blocking(|hub| hub.catalog.set_default_rule(None))
-        .await?;
-    Ok(Answer(Config::of(before)))
+    let before = Config::of_all(&hub);
+    hub.blocking(|hub| {
+        hub.catalog.set_normalize(None, None)?;
+        hub.catalog.set_default_rule(None)
+    })
+    .await?;
+    Ok(Answer(before))
+}
+
+/// What a subject has of its own.
+fn own(hub: &Hub, name: &Name) -> Option<Config> {
+    let rule = hub.catalog.own_rule(name);
+    let normalize = hub.catalog.own_normalize(Some(name));
+    (rule.is_some() || normalize.is_some()).then(|| Config::of(rule, normalize))
 }
 
 /// The level of a subject: the rule of the contract.
@@ -147,12 +210,17 @@ pub(super) async fn get(
     Query(query): Query<ConfigQuery>,
 ) -> Outcome<Config> {
     let name = name_of(&hub, &subject)?;
-    let own = hub.catalog.own_rule(&name);
-    match own {
-        Some(rule) => Ok(Answer(Config::of(rule))),
-        None if query.default_to_global => Ok(get_all(State(hub)).await),
-        None => Err(RegistryError::no_rule(&subject)),
+    let own = own(&hub, &name);
+    if query.default_to_global {
+        let all = Config::of_all(&hub);
+        let own = own.unwrap_or(Config::of(None, None));
+        return Ok(Answer(Config {
+            compatibility_level: own.compatibility_level.or(all.compatibility_level),
+            normalize: own.normalize.or(all.normalize),
+        }));
     }
+    own.map(Answer)
+        .ok_or_else(|| RegistryError::no_rule(&subject))
 }
 
 /// Sets the level of a subject: the rule of the contract.
@@ -169,12 +237,19 @@ pub(super) async fn put(
     Sent(update): Sent<ConfigUpdate>,
 ) -> Outcome<ConfigUpdated> {
     let name = name_of(&hub, &subject)?;
-    let rule = update.rule()?;
-    hub.blocking(move |hub| hub.catalog.set_rule(&name, Some(rule)))
-        .await?;
-    Ok(Answer(ConfigUpdated {
-        compatibility: level(rule),
-    }))
+    let wanted = update.wanted()?;
+    let answer = wanted.answer();
+    hub.blocking(move |hub| {
+        if wanted.rule.is_some() {
+            hub.catalog.set_rule(&name, wanted.rule)?;
+        }
+        match wanted.normalize {
+            Some(_) => hub.catalog.set_normalize(Some(&name), wanted.normalize),
+            None => Ok(()),
+        }
+    })
+    .await?;
+    Ok(Answer(answer))
 }
 
 /// Takes a subject's own level away; answers what it was.
@@ -186,10 +261,13 @@ pub(super) async fn put(
     ))]
 pub(super) async fn delete(State(hub): Shared, Path(subject): Path<String>) -> Outcome<Config> {
     let name = name_of(&hub, &subject)?;
-    let Some(before) = hub.catalog.own_rule(&name) else {
+    let Some(before) = own(&hub, &name) else {
         return Err(RegistryError::no_rule(&subject));
     };
-    hub.blocking(move |hub| hub.catalog.set_rule(&name, None))
-        .await?;
-    Ok(Answer(Config::of(before)))
+    hub.blocking(move |hub| {
+        hub.catalog.set_normalize(Some(&name), None)?;
+        hub.catalog.set_rule(&name, None)
+    })
+    .await?;
+    Ok(Answer(before))
 }

@@ -10,8 +10,11 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::MEDIA_TYPE;
-use crate::problem::{Code, Problem};
+use super::{MEDIA_TYPE, compatibility::places, config::level};
+use crate::{
+    contract::Rule,
+    problem::{Code, Problem},
+};
 
 /// A refusal of the registry API.
 #[derive(Debug, Serialize, ToSchema)]
@@ -104,6 +107,20 @@ impl RegistryError {
         Self::new(42208, message)
     }
 
+    /// Why a version was not registered; what makes it incompatible in the form that clients know.
+    pub fn of_registering(subject: &str, rule: Rule, problem: Problem) -> Self {
+        if problem.code != Code::IncompatibleContract {
+            return problem.into();
+        }
+        let mut details = places(&problem.errors);
+        details.push(format!("{{compatibility: '{}'}}", level(rule)));
+        let message = format!(
+            "Schema being registered is incompatible with an earlier schema for subject \"{subject}\", details: [{}]. What cannot be decided counts as incompatible. Correct these places, register the schema under another subject, or set another level with PUT /config/{subject}",
+            details.join(", ")
+        );
+        Self::new(409, message)
+    }
+
     fn status(&self) -> StatusCode {
         let digits = if self.error_code > 999 {
             self.error_code / 100
@@ -133,32 +150,35 @@ impl From<Problem> for RegistryError {
         if problem.code == Code::Internal {
             tracing::error!(detail = problem.detail, "a request failed inside the hub");
         }
-        let mut message = match problem.code {
-            Code::IncompatibleContract => {
-                format!(
-                    "Schema being registered is incompatible with an earlier schema: {}",
-                    problem.detail
-                )
-            }
-            _ => problem.detail.clone(),
-        };
-        if !problem.errors.is_empty() && problem.code == Code::IncompatibleContract {
-            message.push_str("; details: ");
-            message.push_str(&super::compatibility::places(&problem.errors).join("; "));
-        }
-        message.push_str(". ");
-        message.push_str(
-            problem
-                .help
-                .as_deref()
-                .unwrap_or_else(|| problem.code.advice()),
-        );
+        let own = advice(problem.code);
+        let help = problem.help.as_deref().or(own);
+        let help = help.unwrap_or_else(|| problem.code.advice());
+        let message = format!("{}. {help}", problem.detail);
         Self {
             error_code: code,
             message,
             retry_after: problem.retry_after,
         }
     }
+}
+
+/// What to do, where the hub's own advice names calls and members that clients of this API do not have.
+fn advice(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::InvalidSchema => {
+            "Correct the place that is named. Nothing is fetched: put what is referred to into the same schema, or register it under a subject of its own and name it in 'references'."
+        }
+        Code::UnknownContract => "GET /subjects lists what there is.",
+        Code::InvalidName | Code::ReservedName => "Use another subject.",
+        Code::IncompatibleContract => {
+            "Correct the schema, register it under another subject, or set another level with PUT /config/{subject}."
+        }
+        Code::ContractInUse => {
+            "Delete the versions that refer to it first; a topic of the hub that is bound to it has to be bound to another version."
+        }
+        Code::ContractMode => "GET /mode/{subject} says the mode, PUT sets it.",
+        _ => return None,
+    })
 }
 
 impl IntoResponse for RegistryError {

@@ -100,11 +100,9 @@ pub(super) async fn look_up(
         return Err(RegistryError::unknown_subject(&subject));
     }
     let definition = request.definition(&hub)?;
+    let normalize = query.normalize || hub.catalog.normalizes(&name);
     let found = hub
-        .blocking(move |hub| {
-            hub.catalog
-                .find_same(&name, definition, query.normalize, which)
-        })
+        .blocking(move |hub| hub.catalog.find_same(&name, definition, normalize, which))
         .await?;
     let (bound, deleted) = found.ok_or_else(RegistryError::unknown_schema)?;
     Ok(Answer(SubjectVersion::of(

@@ -103,13 +103,21 @@ pub(super) async fn register(
     let version = number(request.version, "version")?;
     let registering = Registering {
         accept_unknown: false,
-        normalize: query.normalize,
+        normalize: query.normalize || hub.catalog.normalizes(&name),
         import: id.map(|id| Import { id, version }),
     };
     let definition = request.definition(&hub)?;
-    let (bound, _) = hub
-        .blocking(move |hub| hub.catalog.register(name.as_str(), definition, registering))
-        .await?;
+    let wanted = name.clone();
+    let registered = hub
+        .blocking(move |hub| {
+            hub.catalog
+                .register(wanted.as_str(), definition, registering)
+        })
+        .await;
+    let (bound, _) = registered.map_err(|problem| {
+        let (rule, _) = hub.catalog.rule_and_policy(&name);
+        RegistryError::of_registering(&subject, rule, problem)
+    })?;
     Ok(Answer(Registered { id: bound.id }))
 }
 

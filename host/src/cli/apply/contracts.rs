@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{file::Wanted, version::Version};
 use crate::{
     cli::{
@@ -94,6 +96,38 @@ pub(super) fn find(
         Ok(found) => Ok(found["version"].as_u64()),
         // What is wrong with it is told when it is registered.
         Err(Failure::Refused { status, .. }) if status.is_client_error() => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What the contract's rule says of a definition as its next version; the rule is the one that the file sets,
+/// where it sets one.
+pub(super) fn ask(
+    client: &Client,
+    wanted: &Wanted,
+    name: &str,
+    definition: &Definition,
+) -> Result<Option<Value>, Failure> {
+    let mut request = serde_json::to_value(definition).map_err(Failure::local)?;
+    if let Some(members) = request.as_object_mut() {
+        members.remove("description");
+        let set = wanted.agreements.get(name);
+        for (member, own) in [("rule", "compatibility"), ("policy", "policy")] {
+            if let Some(value) = set.and_then(|set| set.get(own)) {
+                members.insert(member.to_owned(), value.clone());
+            }
+        }
+        // What stored events say is asked where topics are bound to it.
+        members.insert("events".to_owned(), 0.into());
+    }
+    match client.post(&path(&["contracts", name, "compatibility"])?, &request) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Failure::Refused { problem, .. }) if problem["detail"].is_string() => Err(wanted
+            .error(
+                "contracts",
+                name,
+                problem["detail"].as_str().unwrap_or_default(),
+            )),
         Err(failure) => Err(failure),
     }
 }

@@ -223,7 +223,9 @@ impl Wanted {
 
     fn at(&self, section: &str, name: &str, failure: Failure) -> Failure {
         match failure {
-            Failure::Local(reason) => self.error(section, name, &reason),
+            Failure::Local(reason) | Failure::Missing(reason) | Failure::Invalid(reason) => {
+                self.error(section, name, &reason)
+            }
             other => other,
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Item {
     pub gate: Vec<Value>,
     /// What the stored events of a topic say of the contract that it is to be bound to.
     pub binding: Option<Value>,
+    /// What the contract's rule says of a new version of it.
+    pub rule: Option<Value>,
     call: Call,
 }
 
@@ -188,6 +190,7 @@ fn agreement(client: &Client, name: &str, members: &Map<String, Value>) -> Resul
         changes,
         gate: Vec::new(),
         binding: None,
+        rule: None,
         call: Call::Put {
             path,
             document: Value::Object(document),
@@ -221,6 +224,11 @@ fn contract(
         (false, true) => (Act::Make, Vec::new()),
         (false, false) => (Act::Change, vec![format!("version {}", version.number)]),
     };
+    let rule = match act {
+        Act::Change if !pending => contracts::ask(client, wanted, name, &definition)?,
+        // There is nothing that it would follow, or what it refers to is not there yet.
+        Act::Change | Act::Make | Act::Keep => None,
+    };
     let document = serde_json::to_value(definition).map_err(Failure::local)?;
     let item = Item {
         kind: "contract",
@@ -229,6 +237,7 @@ fn contract(
         changes,
         gate: Vec::new(),
         binding: None,
+        rule,
         call: Call::Contract(document),
     };
     Ok((item, version))
@@ -260,6 +269,7 @@ fn plugin(client: &Client, wanted: &Wanted, name: &str) -> Result<Item, Failure>
         changes: Vec::new(),
         gate: Vec::new(),
         binding: None,
+        rule: None,
         call: Call::Plugin(file.bytes.clone()),
     })
 }
@@ -308,6 +318,7 @@ fn topic(
         changes,
         gate: Vec::new(),
         binding: None,
+        rule: None,
         call: Call::Put { path, document },
     })
 }
@@ -323,6 +334,7 @@ fn route(client: &Client, name: &str, document: &RouteDocument) -> Result<Item, 
         changes,
         gate: Vec::new(),
         binding: None,
+        rule: None,
         call: Call::Put { path, document },
     })
 }
@@ -354,6 +366,7 @@ fn subscription(
         changes,
         gate: Vec::new(),
         binding: None,
+        rule: None,
         call: Call::Put { path, document },
     })
 }
@@ -432,6 +445,12 @@ impl Item {
     pub(super) fn breaks_events(&self) -> bool {
         let binding = self.binding.as_ref();
         binding.is_some_and(|binding| binding["refused"] == true)
+    }
+
+    /// Whether a version of a contract breaks the contract's rule, or may break it.
+    pub(super) fn breaks_rule(&self) -> bool {
+        let rule = self.rule.as_ref();
+        rule.is_some_and(|answer| answer["rule"] != "none" && answer["answer"] != "compatible")
     }
 
     /// Whether the activation gate refuses it.

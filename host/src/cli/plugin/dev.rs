@@ -197,7 +197,7 @@ impl Session<'_> {
             // Once is enough to tell; it is asked again all the time.
             Some(Err(failure)) if !self.away => {
                 self.away = failure.may_pass();
-                let _ = failure.report();
+                failure.tell();
             }
             _ => {}
         }
@@ -217,7 +217,7 @@ impl Session<'_> {
                 if self.client.json {
                     say!("{}", json!({"failed": failure.to_string()}));
                 }
-                let _ = failure.report();
+                failure.tell();
                 eprintln!("sandbar: waiting for a change");
             }
         }
@@ -262,7 +262,7 @@ impl Session<'_> {
         };
         pushed
             .inspect_err(|failure| {
-                let _ = failure.report();
+                failure.tell();
             })
             .ok()
     }
