@@ -1,0 +1,201 @@
+//! One part of a schema document, ready for data.
+
+use std::sync::{Arc, OnceLock};
+
+use jsonschema::{ValidationError, error::ValidationErrorKind};
+use serde_json::Value;
+
+use crate::{
+    Prepared,
+    counted::{self, Left, within},
+    looks::{self, Looks},
+};
+
+/// So many steps any data may take.
+const STEPS: u64 = 50_000;
+/// And so many more for each value in it.
+const STEPS_EACH: u64 = 1_000;
+/// But, of what is large, no more than so many,
+const STEPS_MOST: u64 = 10_000_000;
+/// and so many for each value in it.
+const STEPS_EACH_MOST: u64 = 20;
+/// The most errors that are gathered before some are listed; each takes some hundred bytes.
+const ERRORS: u64 = 20_000;
+
+/// What a schema says of data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Fits,
+    Refused,
+    /// It would take too many steps to tell.
+    Stopped,
+}
+
+/// Errors of data that a schema refuses.
+#[derive(Clone, Debug)]
+pub struct Found<T> {
+    pub listed: Vec<T>,
+    /// How many there are beyond those listed.
+    pub more: usize,
+    /// Whether those are all; else it would take too many steps to find the others.
+    pub complete: bool,
+}
+
+/// A part of a schema, compiled.
+pub struct Validator {
+    document: Arc<Prepared>,
+    fragment: String,
+    looks: Looks,
+    /// Where no value is looked at too often.
+    plain: Option<jsonschema::Validator>,
+    /// With counted steps, once it is needed.
+    counted: OnceLock<Result<jsonschema::Validator, String>>,
+}
+
+impl std::fmt::Debug for Validator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Validator")
+            .field("fragment", &self.fragment)
+            .field("looks", &self.looks)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Validator {
+    pub(crate) fn new(document: Arc<Prepared>, fragment: &str) -> Result<Self, String> {
+        let looks = document.looker().looks(fragment);
+        let validator = Self {
+            looks,
+            plain: match looks.most {
+                ..=looks::MOST => Some(document.compile(fragment, false)?),
+                _ => None,
+            },
+            document,
+            fragment: fragment.to_owned(),
+            counted: OnceLock::new(),
+        };
+        if validator.plain.is_none() {
+            validator.counted().map_err(str::to_owned)?;
+        }
+        Ok(validator)
+    }
+
+    fn counted(&self) -> Result<&jsonschema::Validator, &str> {
+        let counted = (self.counted).get_or_init(|| self.document.compile(&self.fragment, true));
+        counted.as_ref().map_err(String::as_str)
+    }
+
+    /// Whether every answer is found without counting: no value is looked at too often by this schema.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.plain.is_some()
+    }
+
+    /// What the schema says of data. `at_most` is no less than the number of values in it, if that is known
+    /// without looking.
+    #[must_use]
+    pub fn verdict(&self, data: &Value, at_most: Option<u64>) -> Verdict {
+        self.counted_verdict(data, at_most).0
+    }
+
+    /// The same, with the steps that were counted, if they were.
+    #[must_use]
+    pub fn counted_verdict(&self, data: &Value, at_most: Option<u64>) -> (Verdict, u64) {
+        let told = |fits| {
+            if fits {
+                Verdict::Fits
+            } else {
+                Verdict::Refused
+            }
+        };
+        if let Some(plain) = &self.plain {
+            let cheap = |values: u64| self.looks.most.saturating_mul(values) <= STEPS_MOST;
+            if at_most.is_some_and(cheap) || cheap(counted::size(data)) {
+                return (told(plain.is_valid(data)), 0);
+            }
+        }
+        let Ok(counted) = self.counted() else {
+            return (Verdict::Stopped, 0);
+        };
+        let left = Left {
+            steps: steps(counted::size(data)),
+            errors: u64::MAX,
+        };
+        match within(left, || counted.is_valid(data)) {
+            (Ok(fits), steps) => (told(fits), steps),
+            (Err(_), steps) => (Verdict::Stopped, steps),
+        }
+    }
+
+    /// The errors of data that is refused, at most `most` of them, each as `each` makes it.
+    pub fn errors<T>(
+        &self,
+        data: &Value,
+        most: usize,
+        mut each: impl FnMut(&ValidationError<'_>) -> T,
+    ) -> Found<T> {
+        let mut gather = |validator: &jsonschema::Validator| {
+            let mut found = Found {
+                listed: Vec::new(),
+                more: 0,
+                complete: true,
+            };
+            for error in validator.iter_errors(data) {
+                if found.listed.len() < most {
+                    found.listed.push(each(&error));
+                } else {
+                    found.more += 1;
+                }
+            }
+            found
+        };
+        let size = counted::size(data);
+        if let Some(plain) = &self.plain {
+            let held = self.looks.most.saturating_mul(self.looks.weight);
+            if held.saturating_mul(size) <= ERRORS {
+                return gather(plain);
+            }
+        }
+        let mut listed = Vec::new();
+        if let Ok(counted) = self.counted() {
+            let left = Left {
+                steps: steps(size),
+                errors: ERRORS,
+            };
+            if let (Ok(found), _) = within(left, || gather(counted)) {
+                return found;
+            }
+            // The first is found without those after it.
+            let first = || counted.validate(data).err().map(|error| each(&error));
+            if let (Ok(first), _) = within(left, first) {
+                listed.extend(first);
+            }
+        }
+        Found {
+            listed,
+            more: 0,
+            complete: false,
+        }
+    }
+}
+
+/// What an error says, where `place` stands for the value that it is about.
+#[must_use]
+pub fn message(error: &ValidationError<'_>, place: &str) -> String {
+    match error.kind() {
+        // The one message that holds a schema, which may be one with steps.
+        ValidationErrorKind::Not { schema } => {
+            format!(
+                "{} is not allowed for {place}",
+                counted::without_steps(schema)
+            )
+        }
+        _ => error.masked_with(place).to_string(),
+    }
+}
+
+/// The steps that data of a size may take.
+fn steps(size: u64) -> u64 {
+    let each = STEPS + size.saturating_mul(STEPS_EACH);
+    each.min(STEPS_MOST + size.saturating_mul(STEPS_EACH_MOST))
+}
