@@ -140,6 +140,16 @@ pub(crate) fn size(value: &Value) -> u64 {
     size
 }
 
+/// How deep a value nests: 1 for a scalar.
+pub(crate) fn depth(value: &Value) -> u64 {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(members) => members.values().map(depth).max(),
+        _ => None,
+    };
+    1 + inner.unwrap_or_default()
+}
+
 /// The schema with its steps.
 pub(crate) fn with_steps(schema: &Value, draft: Draft) -> Value {
     rewritten(schema, Place::Schema, draft)

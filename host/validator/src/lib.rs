@@ -9,6 +9,7 @@
 //! Pure: nothing is fetched. Knows nothing of contracts, events and comparisons.
 
 mod counted;
+mod deep;
 mod looks;
 mod pattern;
 mod places;

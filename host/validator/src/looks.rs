@@ -33,6 +33,14 @@ pub(crate) struct Looks {
     pub most: u64,
     /// The most that one error may hold: see [`counted::weight`].
     pub weight: u64,
+    /// How many schemas there are.
+    pub schemas: u64,
+    /// How many schemas are built inside of each other.
+    pub depth: usize,
+    /// How many schemas may be asked inside of each other of one value.
+    pub chain: u64,
+    /// How many schemas may be asked inside of each other in all; `None` where that depends on the data.
+    pub levels: Option<u64>,
 }
 
 type Id = u32;
@@ -52,7 +60,7 @@ enum Way {
 #[derive(Debug, Default)]
 struct Node<'a> {
     in_place: Vec<(Way, Id)>,
-    properties: HashMap<&'a str, Id>,
+    properties: BTreeMap<&'a str, Id>,
     patterns: Vec<Id>,
     additional: Option<Id>,
     unevaluated: Option<Id>,
@@ -61,6 +69,8 @@ struct Node<'a> {
     items: Option<Id>,
     contains: Option<Id>,
     unevaluated_items: Option<Id>,
+    /// All of those, in the order in which the validator builds them.
+    order: Vec<Id>,
     /// Whether it has `unevaluated…`.
     marks: bool,
     weight: u64,
@@ -177,6 +187,7 @@ impl<'a> Looker<'a> {
             }
         }
         if self.prepared.draft < jsonschema::Draft::Draft201909 && members.contains_key("$ref") {
+            node.order = node.in_place.iter().map(|(_, to)| *to).collect();
             return node;
         }
         let list = |name: &str| members.get(name).and_then(Value::as_array);
@@ -221,22 +232,125 @@ impl<'a> Looker<'a> {
                 node.prefix.extend(self.id(item));
             }
         }
+        let led_to: HashSet<Id> = (node.in_place.iter().map(|(_, to)| *to))
+            .chain(node.members())
+            .collect();
+        let references = node
+            .in_place
+            .iter()
+            .take_while(|(way, _)| *way == Way::Reference);
+        node.order = references.map(|(_, to)| *to).collect();
+        for one in members.values() {
+            let inner: Vec<&'a Value> = match one {
+                Value::Object(named) => std::iter::once(one).chain(named.values()).collect(),
+                Value::Array(all) => all.iter().collect(),
+                _ => continue,
+            };
+            for value in inner {
+                if let Value::Object(members) = value
+                    && let key = std::ptr::from_ref(members) as usize
+                    && let Some(id) = self.index.get(&key)
+                    && led_to.contains(id)
+                {
+                    node.order.push(*id);
+                }
+            }
+        }
         node.marks = ["unevaluatedProperties", "unevaluatedItems"]
             .iter()
             .any(|keyword| members.contains_key(*keyword));
         node
     }
 
-    /// How often a value may be looked at by the part at a fragment.
+    /// How often a value may be looked at by the part at a fragment, and how deep that goes.
     pub(crate) fn looks(&mut self, fragment: &str) -> Looks {
-        let mut looks = Looks { most: 1, weight: 1 };
-        match self.explore(fragment, &mut looks) {
-            Some(()) if !self.unknown => looks,
-            _ => Looks {
-                most: u64::MAX,
-                ..looks
-            },
+        let mut looks = Looks {
+            most: 1,
+            weight: 1,
+            schemas: 1,
+            depth: 1,
+            chain: 1,
+            levels: Some(1),
+        };
+        let explored = self.explore(fragment, &mut looks).is_some();
+        if let Some(Value::Object(root)) = self.prepared.contents(&format!("#{fragment}")) {
+            let root = self.of_members(root);
+            self.measure(root, &mut looks);
         }
+        if !explored || self.unknown {
+            looks.most = u64::MAX;
+        }
+        if self.unknown {
+            let all = self.prepared.contents("#").map(places::parts);
+            looks.schemas = all.unwrap_or_default().objects as u64;
+            looks.chain = looks.schemas;
+            looks.levels = None;
+        }
+        looks
+    }
+
+    fn measure(&mut self, root: Id, looks: &mut Looks) {
+        // As the validator is built: depth first.
+        let mut seen: HashSet<Id> = HashSet::from([root]);
+        let mut stack = vec![(root, 0)];
+        while let Some((id, next)) = stack.last_mut() {
+            let (id, index) = (*id, *next);
+            *next += 1;
+            match self.node(id).order.get(index).copied() {
+                None => {
+                    stack.pop();
+                }
+                Some(to) => {
+                    if seen.insert(to) {
+                        stack.push((to, 0));
+                    }
+                }
+            }
+            looks.depth = looks.depth.max(stack.len());
+        }
+        looks.schemas = seen.len() as u64;
+        let mut lengths = HashMap::new();
+        let chains = seen
+            .into_iter()
+            .map(|id| self.longest(id, false, &mut lengths, 0));
+        let longest = chains.fold(Some(0), |most: Option<u64>, one| Some(most?.max(one?)));
+        looks.chain = longest.unwrap_or(looks.schemas);
+        looks.levels = self.longest(root, true, &mut HashMap::new(), 0);
+    }
+
+    /// The longest way from a schema to others, in place or also into the data; `None` when it leads back to
+    /// itself, or too far to be followed.
+    fn longest(
+        &mut self,
+        id: Id,
+        into_data: bool,
+        lengths: &mut HashMap<Id, Option<u64>>,
+        depth: usize,
+    ) -> Option<u64> {
+        if let Some(length) = lengths.get(&id) {
+            return *length;
+        }
+        if depth > CHAIN {
+            return None;
+        }
+        // What leads back here has no end.
+        lengths.insert(id, None);
+        let node = self.node(id);
+        let mut next: Vec<Id> = node.in_place.iter().map(|(_, to)| *to).collect();
+        if into_data {
+            next.extend(node.members());
+        }
+        let mut length = Some(0u64);
+        for to in next {
+            let one = self.longest(to, into_data, lengths, depth + 1);
+            length = length.zip(one).map(|(length, one)| length.max(one));
+            if length.is_none() {
+                break;
+            }
+        }
+        let length = length.map(|length| length + 1);
+        lengths.insert(id, length);
+        length
     }
 
     /// `None` when there are too many, or it cannot be told.

@@ -265,3 +265,36 @@ fn counting_changes_no_answer() {
         agrees(&schema, &data);
     }
 }
+
+#[test]
+fn what_goes_deep_has_a_stack_that_is_deep_enough() {
+    // From one to the next through the data, and from one to the next in place before it.
+    let through = |links: usize, each: &dyn Fn(usize) -> Value, last: Value| {
+        let mut definitions = json!({});
+        for link in 0..links {
+            definitions[format!("a{link}")] = each(link + 1);
+        }
+        definitions[format!("a{links}")] = last;
+        json!({"$defs": definitions, "$ref": "#/$defs/a0"})
+    };
+    let next = |link: usize| json!({"$ref": format!("#/$defs/a{link}")});
+    let long = |links| {
+        let each = |link| json!({"properties": {"x": next(link)}});
+        through(links, &each, json!({"type": "array"}))
+    };
+    let refused = Document::new(&long(20_000), Draft::Draft202012, "sandbar://test/").unwrap();
+    let reason = refused.validator("").unwrap_err();
+    assert!(reason.contains("in a row"), "{reason}");
+    let validator = compiled(&long(900));
+    let data = (0..100).fold(json!({}), |inner, _| json!({"x": inner}));
+    assert_eq!(validator.verdict(&data, None), Verdict::Fits);
+    drop(validator);
+    let again = json!({"type": "array", "items": {"$ref": "#/$defs/a0"}});
+    let chained = through(60, &|link| json!({"allOf": [next(link)]}), again);
+    let validator = compiled(&chained);
+    let fits = (0..100).fold(json!([]), |inner, _| json!([inner]));
+    assert_eq!(validator.verdict(&fits, None), Verdict::Fits);
+    assert_eq!(validator.verdict(&nested(100), None), Verdict::Refused);
+    let found = validator.errors(&nested(100), 20, said);
+    assert_eq!((found.listed.len(), found.complete), (1, true));
+}

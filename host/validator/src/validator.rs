@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     Prepared,
     counted::{self, Left, within},
+    deep::on_a_stack,
     looks::{self, Looks},
 };
 
@@ -21,6 +22,17 @@ const STEPS_MOST: u64 = 10_000_000;
 const STEPS_EACH_MOST: u64 = 20;
 /// The most errors that are gathered before some are listed; each takes some hundred bytes.
 const ERRORS: u64 = 20_000;
+
+/// With fewer schemas in all, or fewer inside of each other, any stack will do.
+const SHALLOW: u64 = 200;
+/// Schemas inside of each other need so many bytes of stack each, at most, when they are asked,
+const ASKED: u64 = 3 * 1024;
+/// and when they are built.
+const BUILT: u64 = 12 * 1024;
+/// What leads further than this from schema to schema is not built: it takes time that grows with the square.
+const FURTHEST: usize = 2_000;
+/// What is asked deeper than this is stopped.
+const DEEPEST: u64 = 250_000;
 
 /// What a schema says of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +76,17 @@ impl std::fmt::Debug for Validator {
 impl Validator {
     pub(crate) fn new(document: Arc<Prepared>, fragment: &str) -> Result<Self, String> {
         let looks = document.looker().looks(fragment);
+        if looks.depth > FURTHEST {
+            return Err(format!(
+                "the schema leads from one part to the next more than {FURTHEST} times in a row"
+            ));
+        }
         let validator = Self {
-            looks,
             plain: match looks.most {
-                ..=looks::MOST => Some(document.compile(fragment, false)?),
+                ..=looks::MOST => Some(built(&document, fragment, looks, false)?),
                 _ => None,
             },
+            looks,
             document,
             fragment: fragment.to_owned(),
             counted: OnceLock::new(),
@@ -81,8 +98,22 @@ impl Validator {
     }
 
     fn counted(&self) -> Result<&jsonschema::Validator, &str> {
-        let counted = (self.counted).get_or_init(|| self.document.compile(&self.fragment, true));
-        counted.as_ref().map_err(String::as_str)
+        let build = || built(&self.document, &self.fragment, self.looks, true);
+        self.counted
+            .get_or_init(build)
+            .as_ref()
+            .map_err(String::as_str)
+    }
+
+    /// Asks on a stack that is deep enough; `None` where there is none.
+    fn ask<T: Send>(&self, data: &Value, ask: impl FnOnce() -> T + Send) -> Option<T> {
+        let looks = &self.looks;
+        let levels = (looks.levels).unwrap_or_else(|| (looks.chain + 2) * counted::depth(data));
+        match levels {
+            ..=SHALLOW => Some(ask()),
+            ..=DEEPEST => on_a_stack((SHALLOW + levels) * ASKED, ask),
+            _ => None,
+        }
     }
 
     /// Whether every answer is found without counting: no value is looked at too often by this schema.
@@ -111,7 +142,8 @@ impl Validator {
         if let Some(plain) = &self.plain {
             let cheap = |values: u64| self.looks.most.saturating_mul(values) <= STEPS_MOST;
             if at_most.is_some_and(cheap) || cheap(counted::size(data)) {
-                return (told(plain.is_valid(data)), 0);
+                let fits = self.ask(data, || plain.is_valid(data));
+                return (fits.map_or(Verdict::Stopped, told), 0);
             }
         }
         let Ok(counted) = self.counted() else {
@@ -121,20 +153,21 @@ impl Validator {
             steps: steps(counted::size(data)),
             errors: u64::MAX,
         };
-        match within(left, || counted.is_valid(data)) {
-            (Ok(fits), steps) => (told(fits), steps),
-            (Err(_), steps) => (Verdict::Stopped, steps),
+        match self.ask(data, || within(left, || counted.is_valid(data))) {
+            Some((Ok(fits), steps)) => (told(fits), steps),
+            Some((Err(_), steps)) => (Verdict::Stopped, steps),
+            None => (Verdict::Stopped, 0),
         }
     }
 
     /// The errors of data that is refused, at most `most` of them, each as `each` makes it.
-    pub fn errors<T>(
+    pub fn errors<T: Send>(
         &self,
         data: &Value,
         most: usize,
-        mut each: impl FnMut(&ValidationError<'_>) -> T,
+        each: impl Fn(&ValidationError<'_>) -> T + Sync,
     ) -> Found<T> {
-        let mut gather = |validator: &jsonschema::Validator| {
+        let gather = |validator: &jsonschema::Validator| {
             let mut found = Found {
                 listed: Vec::new(),
                 more: 0,
@@ -152,8 +185,10 @@ impl Validator {
         let size = counted::size(data);
         if let Some(plain) = &self.plain {
             let held = self.looks.most.saturating_mul(self.looks.weight);
-            if held.saturating_mul(size) <= ERRORS {
-                return gather(plain);
+            if held.saturating_mul(size) <= ERRORS
+                && let Some(found) = self.ask(data, || gather(plain))
+            {
+                return found;
             }
         }
         let mut listed = Vec::new();
@@ -162,12 +197,12 @@ impl Validator {
                 steps: steps(size),
                 errors: ERRORS,
             };
-            if let (Ok(found), _) = within(left, || gather(counted)) {
+            if let Some((Ok(found), _)) = self.ask(data, || within(left, || gather(counted))) {
                 return found;
             }
             // The first is found without those after it.
             let first = || counted.validate(data).err().map(|error| each(&error));
-            if let (Ok(first), _) = within(left, first) {
+            if let Some((Ok(first), _)) = self.ask(data, || within(left, first)) {
                 listed.extend(first);
             }
         }
@@ -177,6 +212,30 @@ impl Validator {
             complete: false,
         }
     }
+}
+
+impl Drop for Validator {
+    fn drop(&mut self) {
+        let parts = (self.plain.take(), self.counted.take());
+        if self.looks.schemas > SHALLOW {
+            let _ = on_a_stack(self.looks.schemas * BUILT, || drop(parts));
+        }
+    }
+}
+
+/// Builds a validator on a stack that is deep enough.
+fn built(
+    document: &Prepared,
+    fragment: &str,
+    looks: Looks,
+    counting: bool,
+) -> Result<jsonschema::Validator, String> {
+    if looks.schemas <= SHALLOW {
+        return document.compile(fragment, counting);
+    }
+    let build = || document.compile(fragment, counting);
+    on_a_stack(looks.schemas * BUILT, build)
+        .unwrap_or_else(|| Err("there is no stack that is deep enough for the schema".to_owned()))
 }
 
 /// What an error says, where `place` stands for the value that it is about.
