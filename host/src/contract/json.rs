@@ -15,7 +15,7 @@ use sandbar_types::event::is_json;
 use sandbar_validator::{Validator, Verdict};
 use serde_json::Value;
 
-use super::{Definition, InvalidSchema, Violation, Violations, schema, violation};
+use super::{Definition, InvalidSchema, Violation, Violations, elsewhere, schema, violation};
 
 /// A compiled JSON Schema.
 pub(super) struct Schema {
@@ -53,9 +53,12 @@ impl Schema {
         let whole = definition.bundled()?;
         let document = schema::Document::new(&whole)?;
         let Some(types) = &definition.types else {
-            let validator = document.validator("").map_err(|reason| InvalidSchema {
-                pointer: "/schema".into(),
-                reason,
+            let validator = document.validator("").map_err(|reason| {
+                let elsewhere = elsewhere::first(&whole, document.draft());
+                elsewhere.unwrap_or_else(|| InvalidSchema {
+                    pointer: "/schema".into(),
+                    reason,
+                })
             })?;
             return Ok(Self {
                 document,

@@ -36,6 +36,8 @@ struct Prepared {
     draft: Draft,
     /// Where it stands: relative references count from here.
     address: String,
+    /// Parts have addresses of their own, so what a reference means depends on where it stands.
+    embedded: bool,
     /// The same with steps that are counted, once it is needed.
     counted: OnceLock<Result<Registry<'static>, String>>,
 }
@@ -53,6 +55,7 @@ impl Document {
             registry,
             draft,
             address: address.to_owned(),
+            embedded: places::has_embedded(schema),
             counted: OnceLock::new(),
         }));
         document.0.looker().refuse_large()?;

@@ -103,8 +103,6 @@ pub(crate) struct Looker<'a> {
     nodes: Vec<Option<Node<'a>>>,
     values: Vec<&'a Map<String, Value>>,
     index: HashMap<usize, Id>,
-    /// Parts have addresses of their own, so what a reference means depends on where it stands.
-    embedded: bool,
     /// A reference was met whose meaning cannot be told here.
     unknown: bool,
     work: usize,
@@ -115,24 +113,11 @@ type Set = Vec<(Id, u64)>;
 
 impl<'a> Looker<'a> {
     pub(crate) fn new(prepared: &'a Prepared) -> Self {
-        let mut embedded = false;
-        if let Some(root) = prepared.contents("#") {
-            let mut top = true;
-            places::schemas(root, Place::Schema, &mut |members| {
-                let own = ["$id", "id"].iter().any(|key| {
-                    let id = members.get(*key).and_then(Value::as_str);
-                    id.is_some_and(|id| !id.starts_with('#'))
-                });
-                embedded |= own && !top;
-                top = false;
-            });
-        }
         Self {
             prepared,
             nodes: Vec::new(),
             values: Vec::new(),
             index: HashMap::new(),
-            embedded,
             unknown: false,
             work: 0,
         }
@@ -179,7 +164,7 @@ impl<'a> Looker<'a> {
                 continue;
             }
             match self.prepared.contents(reference) {
-                Some(target) if !self.embedded => {
+                Some(target) if !self.prepared.embedded => {
                     let target = self.id(target);
                     node.in_place.extend(target.map(|to| (Way::Reference, to)));
                 }

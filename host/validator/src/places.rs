@@ -84,6 +84,21 @@ pub(crate) fn schemas<'a>(
     }
 }
 
+/// Whether parts of a document have addresses of their own.
+pub(crate) fn has_embedded(schema: &Value) -> bool {
+    let mut embedded = false;
+    let mut top = true;
+    schemas(schema, Place::Schema, &mut |members| {
+        let own = ["$id", "id"].iter().any(|key| {
+            let id = members.get(*key).and_then(Value::as_str);
+            id.is_some_and(|id| !id.starts_with('#'))
+        });
+        embedded |= own && !top;
+        top = false;
+    });
+    embedded
+}
+
 /// Refuses references into data: what stands there is never counted.
 pub(crate) fn refuse_data(schema: &Value) -> Result<(), String> {
     let mut wrong = None;

@@ -22,6 +22,8 @@ const STEPS_MOST: u64 = 10_000_000;
 const STEPS_EACH_MOST: u64 = 20;
 /// The most errors that are gathered before some are listed; each takes some hundred bytes.
 const ERRORS: u64 = 20_000;
+/// Where no more than this can come up, they are not counted.
+const ERRORS_PLAIN: u64 = 100_000;
 
 /// With fewer schemas in all, or fewer inside of each other, any stack will do.
 const SHALLOW: u64 = 200;
@@ -97,12 +99,19 @@ impl Validator {
         Ok(validator)
     }
 
-    fn counted(&self) -> Result<&jsonschema::Validator, &str> {
+    /// With counted steps.
+    pub(crate) fn counted(&self) -> Result<&jsonschema::Validator, &str> {
         let build = || built(&self.document, &self.fragment, self.looks, true);
         self.counted
             .get_or_init(build)
             .as_ref()
             .map_err(String::as_str)
+    }
+
+    /// Without counted steps, whatever the schema.
+    #[cfg(test)]
+    pub(crate) fn document_plain(&self) -> Result<jsonschema::Validator, String> {
+        self.document.compile(&self.fragment, false)
     }
 
     /// Asks on a stack that is deep enough; `None` where there is none.
@@ -185,7 +194,7 @@ impl Validator {
         let size = counted::size(data);
         if let Some(plain) = &self.plain {
             let held = self.looks.most.saturating_mul(self.looks.weight);
-            if held.saturating_mul(size) <= ERRORS
+            if held.saturating_mul(size) <= ERRORS_PLAIN
                 && let Some(found) = self.ask(data, || gather(plain))
             {
                 return found;
