@@ -93,6 +93,7 @@ fn described() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(routes::list))
         .routes(routes!(routes::put, routes::get, routes::delete))
         .routes(routes!(routes::gate))
+        .routes(routes!(routes::roll_back))
         .routes(routes!(routes::pause))
         .routes(routes!(routes::resume))
         .routes(routes!(shadows::put, shadows::get, shadows::delete))

@@ -57,7 +57,7 @@ pub use push::{
 };
 pub use registry::{Import, Mode, Which};
 pub use resolved::{Resolved, ResolvedStep};
-pub use routes::{PlannedRoute, Route, code_of_start};
+pub use routes::{PlannedRoute, Route, RouteChange, code_of_start};
 pub use shadows::{PromotePolicy, ShadowDocument, ShadowRecord, ShadowStart};
 pub use subscriptions::{
     Change, Disabled, OnFailure, PlannedSubscription, SubscriptionDocument, SubscriptionRecord,

@@ -4,11 +4,13 @@
 //! order; arrays index by index, so an item put in front changes all that follow.
 
 mod lines;
+mod reading;
 
 use serde::Serialize;
 use serde_json::Value;
 
 pub use lines::lines;
+pub use reading::read;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -184,7 +184,7 @@ codes! {
     PluginInUse "plugin-in-use" 409 "The plugin version is in use" "Move the routes and channels that the detail names to another version first.";
     ChannelInUse "channel-in-use" 409 "The channel is in use" "Move the routes that the detail names to a version or to another channel first.";
     NameTaken "name-taken" 409 "The name is taken" "The versions and the channels of a plugin share their names: choose another.";
-    NothingToRollBack "nothing-to-roll-back" 409 "There is no version to go back to" "Activate a version by name.";
+    NothingToRollBack "nothing-to-roll-back" 409 "There is nothing to go back to" "Name what is to run: a version of the channel, or the route's document.";
     ShadowOver "shadow-over" 409 "The shadow is over" "Set another candidate with PUT /v1/routes/{route}/shadow.";
     JobOver "job-over" 409 "The job is over" "Nothing is left to be cancelled; GET /v1/jobs/{id} tells what it did.";
     TooManyJobs "too-many-jobs" 409 "Too many jobs are waiting" "Wait until some are over, or cancel some: GET /v1/jobs lists them.";

@@ -29,7 +29,7 @@ use crate::{
     process::{Control, GuestLogs, Places, Tables},
 };
 
-pub use report::{Example, Promotion, ShadowReport, ShadowState};
+pub use report::{Against, Example, Promotion, ShadowReport, ShadowState};
 
 use report::Progress;
 use task::Task;
@@ -173,6 +173,17 @@ impl Shadows {
                 .report
                 .clone(),
         )
+    }
+
+    /// Whether what was compared is what a route runs; so, too, where nothing was compared.
+    #[must_use]
+    pub fn is_compared_with(&self, name: &Name, against: &Against) -> bool {
+        self.running().get(name).is_none_or(|running| {
+            let progress = running.progress.lock();
+            let progress = progress.unwrap_or_else(PoisonError::into_inner);
+            progress.report.compared == 0
+                || progress.against.as_ref().is_none_or(|one| one == against)
+        })
     }
 
     /// What follows a shadow from now on.

@@ -3,6 +3,8 @@
 use sandbar_tests::{Hub, assert_problem, event, guest, variant};
 use serde_json::{Value, json};
 
+use super::step;
+
 /// A hub with `mapper` 1 and 2, the channel `stable` at 1, and the route `r` that runs with it.
 async fn hub() -> Hub {
     let hub = Hub::start().await;
@@ -171,4 +173,61 @@ async fn the_command_line_moves_channels() {
     assert_eq!(back.json()["version"], "1");
     let listed = hub.sandbar(&["channel", "list", "mapper"]);
     assert!(listed.stdout.contains("mapper@stable"), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_route_is_rolled_back_and_tells_who_changed_it_and_why() {
+    let mut hub = hub().await;
+    let document = |version: &str| {
+        let mut step = step("first");
+        step["plugin"] = json!(format!("mapper@{version}"));
+        json!({"from": "in", "steps": [step], "to": ["out"]})
+    };
+    let path = "/v1/routes/pinned";
+    let nothing = hub.post(&format!("{path}/rollback"), json!({})).await;
+    assert_problem(&nothing, 404, "unknown-route");
+    let _ = hub
+        .put(&format!("{path}?reason=first"), document("1"))
+        .await
+        .expect(201);
+    let nothing = hub.post(&format!("{path}/rollback"), json!({})).await;
+    assert_problem(&nothing, 409, "nothing-to-roll-back");
+    let _ = hub
+        .put(&format!("{path}?reason=second"), document("2"))
+        .await
+        .expect(200);
+    // What does not change what it runs is no change.
+    let _ = hub
+        .put(&format!("{path}?reason=same"), document("2"))
+        .await
+        .expect(200);
+    let ran = hub.sandbar(&["route", "rollback", "pinned", "--reason", "2 is wrong"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("mapper@1 2 is wrong"), "{ran:?}");
+    hub.stop();
+    hub.restart().await;
+    let route = hub.get(path).await.expect(200);
+    assert_eq!(route["steps"][0]["plugin"], "mapper@1");
+    let history = route["history"].as_array().unwrap();
+    let told: Vec<_> = history
+        .iter()
+        .map(|change| {
+            let plugin = &change["document"]["steps"][0]["plugin"];
+            assert!(
+                change["at"].is_string() && change["by"].is_string(),
+                "{change}"
+            );
+            (plugin.as_str().unwrap(), change["reason"].as_str().unwrap())
+        })
+        .collect();
+    let wanted = [
+        ("mapper@1", "first"),
+        ("mapper@2", "second"),
+        ("mapper@1", "2 is wrong"),
+    ];
+    assert_eq!(told, wanted);
+    hub.route_until("pinned", "runs the new version", |status| {
+        status["active"] == json!(["mapper@1"])
+    })
+    .await;
 }

@@ -1,7 +1,7 @@
 //! Routes with `decode: json`: Avro and Protobuf in, plugins see JSON, and what they emit is encoded.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sandbar_tests::{Hub, Publish};
+use sandbar_tests::{Hub, Publish, assert_problem};
 use serde_json::{Value, json};
 
 use super::step;
@@ -136,11 +136,13 @@ async fn avro_becomes_protobuf_and_json_again() {
 async fn what_cannot_be_encoded_is_a_dead_letter() {
     let hub = orders().await;
     hub.topic("invoices", json!({"contract": "order@1"})).await;
-    hub.route(
-        "map",
-        json!({"from": "orders", "decode": "json", "steps": [step("s")], "to": ["invoices"]}),
-    )
-    .await;
+    // The activation gate knows it before.
+    let document =
+        json!({"from": "orders", "decode": "json", "steps": [step("s")], "to": ["invoices"]});
+    let _ = hub
+        .put("/v1/routes/map?force=true", document)
+        .await
+        .expect(201);
     publish(&hub, bytes("one", "application/avro", &datum("a", 5), "")).await;
     let letters = hub.dead_letters_until("", 1).await;
     let text = letters[0].to_string();
@@ -151,6 +153,41 @@ async fn what_cannot_be_encoded_is_a_dead_letter() {
     );
     assert!(text.contains("order@1 of topic invoices"), "{text}");
     assert!(text.contains(&STANDARD.encode(datum("a", 5))), "{text}");
+}
+
+#[tokio::test]
+async fn json_events_are_encoded_for_their_target() {
+    let hub = orders().await;
+    hub.route(
+        "in",
+        json!({"from": "plain", "decode": "json", "to": ["orders"]}),
+    )
+    .await;
+    let event = sandbar_tests::event("1", json!({"id": "a", "cents": 5}));
+    hub.accepted("plain", &[event]).await;
+    let orders = hub.read_until("orders", 0, 1).await;
+    assert_eq!(orders[0]["data_base64"], STANDARD.encode(datum("a", 5)));
+    assert_eq!(orders[0]["datacontenttype"], "application/avro");
+}
+
+#[tokio::test]
+async fn what_decode_makes_another_is_looked_at() {
+    let hub = orders().await;
+    contract(
+        &hub,
+        "invoice",
+        json!({"schema": {"type": "object", "properties": {"cents": {"type": "string"}}}}),
+    )
+    .await;
+    hub.topic("invoices", json!({"contract": "invoice@1"}))
+        .await;
+    let step = json!({"plugin": "jq@1.0.0", "config": {"program": "{cents}"}});
+    let mut document = json!({"from": "orders", "steps": [step], "to": ["invoices"]});
+    // The program rejects what is not JSON, so nothing is wrong with it.
+    let _ = hub.put("/v1/routes/r", document.clone()).await.expect(201);
+    document["decode"] = json!("json");
+    let refused = hub.put("/v1/routes/r", document).await;
+    assert_problem(&refused, 409, "activation-refused");
 }
 
 #[tokio::test]
@@ -327,11 +364,12 @@ async fn what_is_ambiguous_or_wrong_is_refused() {
     }
     contract(&hub, "json", json!({"schema": {"type": "object"}})).await;
     hub.topic("json", json!({"contract": "json@1"})).await;
+    hub.topic("others", json!({})).await;
     for (from, words) in [
         ("plain", "has no contract"),
         ("json", "plugins see JSON already"),
     ] {
-        let document = json!({"from": from, "decode": "json", "to": ["parcels"]});
+        let document = json!({"from": from, "decode": "json", "to": ["others"]});
         let refused = hub.put("/v1/routes/r", document).await.expect(422);
         assert!(refused.to_string().contains(words), "{}", refused);
     }

@@ -72,6 +72,7 @@ async fn each_harm_is_told_and_another_route_loses_nothing() {
         ("lie-backwards", Some("bad-answer")),
         ("lie-utf8", Some("bad-answer")),
         ("lie-has-data", Some("bad-answer")),
+        ("lie-extensions", Some("bad-answer")),
         ("bad-time", Some("bad-answer")),
         ("chatter", None),
         ("keep", None),

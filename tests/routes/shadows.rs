@@ -188,6 +188,59 @@ async fn promoting_moves_the_channel_that_the_step_names() {
 }
 
 #[tokio::test]
+async fn what_a_person_changed_is_not_undone_by_what_was_compared_before() {
+    let hub = hub("mapper@1").await;
+    let document =
+        json!({"plugin": "mapper@2", "promote": {"after_events": 4, "max_differing": 1.0}});
+    let _ = hub.put(SHADOW, document).await.expect(201);
+    let some = |from: u32| -> Vec<_> {
+        (from..from + 3)
+            .map(|n| event(&n.to_string(), json!({"n": n})))
+            .collect()
+    };
+    hub.accepted("in", &some(0)).await;
+    until(&hub, |report| report["compared"] == 3).await;
+    let mended = json!({"from": "in", "steps": [step("mended")], "to": ["out"]});
+    let _ = hub.put("/v1/routes/r", mended).await.expect(200);
+    // What was compared with the old step does not count any more.
+    let report = until(&hub, |report| report["restarted"] == 1).await;
+    assert_eq!(report["compared"], 0, "{report}");
+    hub.accepted("in", &some(3)).await;
+    let report = until(&hub, |report| report["compared"] == 3).await;
+    assert_eq!(report["state"], "comparing", "{report}");
+    let route = hub.get("/v1/routes/r").await.expect(200);
+    assert_eq!(route["steps"][0]["config"], step("mended")["config"]);
+
+    // Nor where nothing is compared any more.
+    let document = json!({"plugin": "mapper@2", "start": "earliest", "max_events": 2});
+    let _ = hub.put(SHADOW, document).await.expect(200);
+    until(&hub, |report| report["state"] == "done").await;
+    let other = json!({"from": "in", "steps": [step("other")], "to": ["out"]});
+    let _ = hub.put("/v1/routes/r", other).await.expect(200);
+    let refused = hub.post(&format!("{SHADOW}/promote"), json!({})).await;
+    let problem = assert_problem(&refused, 409, "shadow-over");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("runs something else now"), "{problem}");
+}
+
+#[tokio::test]
+async fn promoting_a_config_leaves_the_channel_where_it_is() {
+    let hub = hub("mapper@stable").await;
+    for (candidate, named) in [("mapper@1", "mapper@stable"), ("mapper@2", "mapper@2")] {
+        let document = json!({"plugin": candidate, "config": {"stamp": candidate}});
+        let put = hub.put(SHADOW, document).await;
+        assert!(put.status < 300, "{put:?}");
+        let promoted = hub.post(&format!("{SHADOW}/promote"), json!({})).await;
+        let _ = promoted.expect(200);
+        let route = hub.get("/v1/routes/r").await.expect(200);
+        assert_eq!(route["steps"][0]["plugin"], named);
+        assert_eq!(route["steps"][0]["config"]["stamp"], candidate);
+        let channel = hub.get("/v1/plugins/mapper/channels/stable").await;
+        assert_eq!(channel.expect(200)["version"], "1");
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_shadow_is_said() {
     let hub = hub("mapper@1").await;
     assert_problem(&hub.get(SHADOW).await, 404, "unknown-shadow");

@@ -22,6 +22,7 @@ mod footing;
 mod grants;
 pub mod http;
 mod inspect;
+mod last_words;
 mod limits;
 pub mod lookup;
 mod page;

@@ -2,7 +2,8 @@
 //! inherited, and finds the events whose outputs cannot stand. Pure.
 //!
 //! Faults are pinned on single events where the answer allows it; an answer that makes no sense as
-//! a whole is an error, and the caller tries the batch in halves.
+//! a whole is an error, and the caller tries the batch in halves. So is one with a wrong value that
+//! stands for all outputs: which event led to it, only halves tell.
 
 use std::collections::BTreeMap;
 
@@ -76,19 +77,34 @@ pub(crate) fn resolve(
     check_shape(&raw, batch)?;
     let mut faults = Faults::new();
     let rows = rows(&raw.counts, limits, &mut faults);
-    let chosen = choose_targets(&raw.targets, &rows, targets, &mut faults);
+    // A wrong value that stands for all outputs.
+    let shared = |column: &Column, faults: &mut Faults| match column {
+        Column::Same(_) if batch.len() > 1 => faults.pop_first().map(|(_, fault)| fault),
+        _ => None,
+    };
+    let mut found = Faults::new();
+    let chosen = choose_targets(&raw.targets, &rows, targets, &mut found);
+    if let Some(fault) = shared(&raw.targets, &mut found) {
+        return Err(fault);
+    }
+    add(&mut faults, found);
     let mut budget = limits.output_bytes;
     let mut columns: [Column; 9] = std::array::from_fn(|_| Column::Empty);
     for (index, column) in columns.iter_mut().enumerate() {
         let (raw_column, inherited) = (&raw.outputs[index], &batch.columns()[index]);
+        let mut found = Faults::new();
         *column = match index {
-            EXTENSIONS => extensions(raw_column, inherited, &rows, &mut budget, &mut faults)?,
+            EXTENSIONS => extensions(raw_column, inherited, &rows, &mut budget, &mut found)?,
             DATA => data(raw_column, &raw.has_data, inherited, &rows, &mut budget)?,
             _ => {
-                judge(index, raw_column, &rows, &mut faults);
+                judge(index, raw_column, &rows, &mut found);
                 attribute(index, raw_column, inherited, &rows, &mut budget)?
             }
         };
+        if let Some(fault) = shared(raw_column, &mut found) {
+            return Err(fault);
+        }
+        add(&mut faults, found);
     }
     if rows.list.is_empty() {
         return Ok(settle(&raw, &rows, Batch::empty(), chosen, faults));
@@ -254,12 +270,18 @@ fn choose_targets(raw: &Column, rows: &Rows, targets: &[Name], faults: &mut Faul
 }
 
 fn blame(faults: &mut Faults, event: usize, kind: FaultKind, message: String) {
-    // The first thing found wrong with an event is the one that is told.
     faults.entry(event).or_insert(Fault {
         kind,
         message,
         backtrace: String::new(),
     });
+}
+
+/// The first thing found wrong with an event is the one that is told.
+fn add(faults: &mut Faults, found: Faults) {
+    for (event, fault) in found {
+        faults.entry(event).or_insert(fault);
+    }
 }
 
 /// Finds illegal values among those that the guest set.

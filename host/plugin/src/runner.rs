@@ -26,11 +26,12 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace, component::Func};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
-    Answer, Capability, Fault, FaultKind, Grants, InstantiateError, Level, Limits, LogLine, Plugin,
-    Usage, Verdict, World,
+    Answer, Capability, Fault, FaultKind, Grants, InstantiateError, Limits, LogLine, Plugin, Usage,
+    Verdict, World,
     call_time::CallTime,
     columns,
     engine::Stop,
+    last_words,
     page::{self, Page},
     records,
     resolve::{self, Piece, Raw},
@@ -444,7 +445,7 @@ impl Runner {
         // A check meets its closed page as it would meet the end of a memory.
         let stopped = trap == Some(&Trap::Interrupt)
             || left.stopped && trap == Some(&Trap::MemoryOutOfBounds);
-        let backtrace = error
+        let mut backtrace = error
             .downcast_ref::<WasmBacktrace>()
             .map(|error| backtrace(error, self.plugin.symbols()))
             .unwrap_or_default();
@@ -468,11 +469,14 @@ impl Runner {
             )
         } else {
             // A guest that panics says why on its way out, where its language lets it.
-            let said = logs
-                .last()
-                .filter(|line| trap.is_some() && line.level == Level::Error);
-            let message =
-                said.map_or_else(|| root.clone(), |line| format!("{root}: {}", line.message));
+            let said = last_words::of(logs).filter(|_| trap.is_some());
+            let message = match said {
+                Some(said) => {
+                    backtrace.insert_str(0, &said.trace);
+                    format!("{root}: {}", said.reason)
+                }
+                None => root.clone(),
+            };
             let kind = if trap.is_some() || error.is::<Forbidden>() {
                 FaultKind::Trap
             } else {
@@ -532,7 +536,8 @@ fn backtrace(backtrace: &WasmBacktrace, symbols: &Symbols) -> String {
     for frame in backtrace.frames() {
         let function = frame.func_name().map_or_else(
             || format!("function {}", frame.func_index()),
-            |name| rustc_demangle::demangle(name).to_string(),
+            // Without the hashes of crates.
+            |name| format!("{:#}", rustc_demangle::demangle(name)),
         );
         let places = symbols.places(frame);
         if places.is_empty() {

@@ -140,7 +140,8 @@ impl Module {
         while let Ok(Some(frame)) = frames.next() {
             let function = frame.function.as_ref().and_then(|function| {
                 let name = function.raw_name().ok()?;
-                Some(rustc_demangle::demangle(&name).to_string())
+                // Without the hashes of crates.
+                Some(format!("{:#}", rustc_demangle::demangle(&name)))
             });
             let location = frame.location.and_then(|location| {
                 let (file, line) = (location.file?, location.line?);

@@ -72,6 +72,13 @@ fn in_members(
                     oneof.name()
                 ));
             }
+            if value.is_null()
+                && !field.supports_presence()
+                && field.cardinality() != Cardinality::Repeated
+                && !takes_null(&field.kind())
+            {
+                return Err("is null, and the field always has a value, so it would be read as its default: leave it out where that is meant, or make the field optional".into());
+            }
             in_field(
                 &field.kind(),
                 field.cardinality(),

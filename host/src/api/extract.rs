@@ -29,11 +29,17 @@ impl FromRequest<Arc<Hub>> for Body {
             return Ok(body);
         }
         let limits = hub.config.api;
-        let limit = match request.headers().get(header::CONTENT_TYPE) {
-            Some(value) if value == "application/wasm" => limits.max_plugin_bytes,
-            _ => limits.max_body_bytes,
-        };
-        collect(request, limit, &hub.bodies).await.map(Self)
+        let is_plugin = (request.headers().get(header::CONTENT_TYPE))
+            .is_some_and(|value| value == "application/wasm");
+        if !is_plugin {
+            let whole = collect(request, limits.max_body_bytes, &hub.bodies).await;
+            return whole.map(Self);
+        }
+        let whole = collect(request, limits.max_plugin_bytes, &hub.bodies).await;
+        whole.map(Self).map_err(|problem| match problem.code {
+            Code::BodyTooLarge => problem.help("No plugin may be larger. Leave out debug information and what is not used: wasm-opt and wasm-strip do."),
+            _ => problem,
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     topics::status,
 };
 use crate::{
-    catalog::{Forced, RouteDocument, WentLive},
+    catalog::{Forced, RouteChange, RouteDocument, WentLive},
     gate::GateReport,
     hub::{Asking, GateRequest, RouteStatus},
     problem::Problem,
@@ -31,6 +31,9 @@ pub(super) struct RouteAnswer {
     /// When, by whom and why its steps and targets went live, and what the activation gate said.
     #[serde(skip_serializing_if = "Option::is_none")]
     activation: Option<WentLive>,
+    /// Who changed what it runs, when and why, oldest first; the last 20. Not in a list of routes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    history: Vec<RouteChange>,
     /// What of it is live though the activation gate refused it: the route itself, the version of a channel,
     /// the contract of a target.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -46,7 +49,7 @@ pub(super) struct ActivationQuery {
     /// Go live also where the activation gate refuses it; recorded.
     #[serde(default)]
     force: bool,
-    /// Kept with what the gate said.
+    /// Kept with what the gate said, and in the history of a route.
     #[serde(default)]
     reason: String,
 }
@@ -87,18 +90,27 @@ fn answer(
         document: route.document,
         paused: route.paused,
         activation: route.activation,
+        history: route.history,
     }
+}
+
+/// Why a route is rolled back.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RollBackRouteRequest {
+    /// Kept in the route's history.
+    #[serde(default)]
+    reason: String,
 }
 
 /// All routes.
 #[utoipa::path(get, path = "/v1/routes", tag = "routes", operation_id = "list_routes",
     responses((status = 200, body = RouteList)))]
 pub(super) async fn list(State(hub): Shared) -> Answer<RouteList> {
-    let routes = hub
-        .catalog
-        .routes()
-        .into_iter()
-        .map(|(name, route)| answer(&hub, &name, route));
+    let routes = hub.catalog.routes().into_iter().map(|(name, route)| {
+        let history = Vec::new();
+        answer(&hub, &name, crate::catalog::Route { history, ..route })
+    });
     Answer(RouteList {
         routes: routes.collect(),
     })
@@ -141,6 +153,32 @@ pub(super) async fn get(
     Path(route): Path<String>,
 ) -> Result<Answer<RouteAnswer>, Problem> {
     let (name, route) = hub.catalog.route(&route)?;
+    Ok(Answer(answer(&hub, &name, route)))
+}
+
+/// Has a route run what it ran before its last change, between two batches. Done twice, it leads back again.
+#[utoipa::path(post, path = "/v1/routes/{route}/rollback", tag = "routes", operation_id = "roll_back_route",
+    params(("route" = String, Path), ForceQuery),
+    request_body = RollBackRouteRequest,
+    responses(
+        (status = 200, body = RouteAnswer),
+        (status = 404, description = "unknown-route", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "nothing-to-roll-back, activation-refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-document, route-circle, plugin-config-refused, grant-missing", body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn roll_back(
+    State(hub): Shared,
+    caller: Caller,
+    Path(route): Path<String>,
+    Params(query): Params<ForceQuery>,
+    JsonOrNothing(request): JsonOrNothing<RollBackRouteRequest>,
+) -> Result<Answer<RouteAnswer>, Problem> {
+    let asking = Asking {
+        because: caller.because(request.reason),
+        force: query.force,
+    };
+    let (name, _) = hub.roll_back_route(route, asking).await?;
+    let (name, route) = hub.catalog.route(name.as_str())?;
     Ok(Answer(answer(&hub, &name, route)))
 }
 

@@ -109,8 +109,10 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Has the candidate take over between two batches: where the step names a channel, the channel is
-/// moved, else the route's step is changed.
+/// Has the candidate take over between two batches: where the step names a channel and the shadow has no
+/// config of its own, the channel is moved. Else the route's step is changed: it names the candidate's version
+/// then, or goes on naming a channel that leads to it. Refused where the route runs something else than what
+/// was compared.
 #[utoipa::path(post, path = "/v1/routes/{route}/shadow/promote", tag = "routes", operation_id = "promote_shadow",
     params(("route" = String, Path), ForceQuery),
     request_body = PromoteRequest,

@@ -16,7 +16,10 @@ use serde::{
 use utoipa::ToSchema;
 
 use super::{State, invalid, topics};
-use crate::problem::Problem;
+use crate::{
+    dial::{self, Targets},
+    problem::Problem,
+};
 
 /// The longest that a request may take, whatever the grant.
 const LONGEST_TIMEOUT_MS: u64 = 60_000;
@@ -225,8 +228,17 @@ impl HttpGrant {
             return Err(invalid(&at("hosts"), "name at least one host"));
         }
         for (index, host) in self.hosts.iter().enumerate() {
-            HostPattern::parse(host)
-                .map_err(|reason| invalid(&at(&format!("hosts/{index}")), reason))?;
+            let wrong = |reason: String| invalid(&at(&format!("hosts/{index}")), reason);
+            let pattern = HostPattern::parse(host).map_err(wrong)?;
+            // Of a name only the resolver tells.
+            if !self.private
+                && let Some(address) = dial::literal(&pattern.host)
+                && let Err(denied) = Targets::Public.check(address)
+            {
+                return Err(wrong(format!(
+                    "{denied}, so no request would be made; grant \"private\": true for it"
+                )));
+            }
         }
         if self.methods.is_empty() {
             return Err(invalid(&at("methods"), "name at least one method"));

@@ -383,8 +383,17 @@ pub(super) fn find(state: &State, reference: &str) -> Result<RegisteredPlugin, P
     let versions = versions(state, name)?;
     versions.get(version).cloned().ok_or_else(|| {
         let known: Vec<&str> = versions.keys().map(String::as_str).collect();
+        let channels = state.channels.values();
+        let channels = channels.filter(|channel| channel.plugin.as_str() == name);
+        let channels: Vec<String> = channels
+            .map(|channel| format!("{} (now {})", channel.channel, channel.version))
+            .collect();
+        let channels = match channels.as_slice() {
+            [] => String::new(),
+            some => format!(", and the channels {}", some.join(", ")),
+        };
         unknown(format!(
-            "plugin {name} has no version {version:?}; it has {}",
+            "plugin {name} has no version {version:?}; it has {}{channels}",
             known.join(", ")
         ))
     })

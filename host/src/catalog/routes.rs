@@ -9,12 +9,31 @@ use std::{
 use sandbar_plugin::{Engine, InstantiateError};
 use sandbar_types::Name;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
-    Affected, Basis, Catalog, Put, Resolved, ResolvedStep, RouteDocument, State, WentLive, grants,
-    invalid, plugins, topics, user_name,
+    Affected, Basis, Because, Catalog, Put, Resolved, ResolvedStep, RouteDocument, State, WentLive,
+    grants, invalid, plugins, topics, user_name,
 };
-use crate::problem::{Code, Problem};
+use crate::{
+    clock,
+    problem::{Code, Problem},
+};
+
+/// Changes of a route that are kept.
+const MOST_CHANGES: usize = 20;
+
+/// A change of what a route runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RouteChange {
+    /// RFC 3339.
+    pub at: String,
+    pub by: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// As it was asked for.
+    pub document: RouteDocument,
+}
 
 /// A route as meta keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +42,8 @@ pub(super) struct Record {
     paused: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     activation: Option<WentLive>,
+    #[serde(default)]
+    history: Vec<RouteChange>,
 }
 
 /// A route as it is wanted.
@@ -32,6 +53,8 @@ pub struct Route {
     pub paused: bool,
     /// How its steps and targets came to be what they are; absent where the gate had no say.
     pub activation: Option<WentLive>,
+    /// What it was made to run, oldest first; the last 20.
+    pub history: Vec<RouteChange>,
 }
 
 /// A route as it would be, everything in it looked up and tried.
@@ -57,6 +80,7 @@ impl Catalog {
                 document: record.document,
                 paused: record.paused,
                 activation: record.activation,
+                history: record.history,
             };
             self.state_mut().routes.insert(name, route);
         }
@@ -111,6 +135,7 @@ impl Catalog {
         document: RouteDocument,
         plan: &PlannedRoute,
         activation: Option<WentLive>,
+        because: Because,
     ) -> Result<Option<(Name, Arc<Resolved>, Put)>, Problem> {
         let _changing = self.changing();
         let name = plan.affected.route.name.clone();
@@ -127,14 +152,42 @@ impl Catalog {
         } else {
             Put::Made
         };
-        let before = known.and_then(|route| route.activation);
+        let (before, mut history) = match known {
+            Some(route) => (route.activation, route.history),
+            None => (None, Vec::new()),
+        };
+        if now.is_new {
+            history.push(RouteChange {
+                at: clock::to_text(clock::now()),
+                by: because.by,
+                reason: because.reason,
+                document: document.clone(),
+            });
+            let over = history.len().saturating_sub(MOST_CHANGES);
+            history.drain(..over);
+        }
         let route = Route {
             document,
             paused: now.affected.paused,
             activation: activation.or(before),
+            history,
         };
         self.store_route(&name, route)?;
         Ok(Some((name, now.affected.route, put)))
+    }
+
+    /// What a route was made to run before what it runs.
+    ///
+    /// # Errors
+    /// `unknown-route`, `nothing-to-roll-back`.
+    pub fn route_before(&self, name: &str) -> Result<RouteDocument, Problem> {
+        let (name, route) = self.route(name)?;
+        let mut changes = route.history.into_iter().rev().skip(1);
+        let before = changes.next().map(|change| change.document);
+        before.ok_or_else(|| {
+            let detail = format!("nothing is known of what route {name} ran before");
+            Problem::new(Code::NothingToRollBack, detail)
+        })
     }
 
     /// # Errors
@@ -152,6 +205,7 @@ impl Catalog {
             document: route.document.clone(),
             paused: route.paused,
             activation: route.activation.clone(),
+            history: route.history.clone(),
         };
         self.tables
             .routes
@@ -202,7 +256,9 @@ fn planned(
         return Err(Problem::new(Code::RouteSourceFixed, detail));
     }
     let is_new = existing.is_none_or(|route| {
-        route.document.steps != document.steps || route.document.to != document.to
+        let before = &route.document;
+        (&before.steps, &before.to, &before.decode)
+            != (&document.steps, &document.to, &document.decode)
     });
     Ok(PlannedRoute {
         affected: Affected {
@@ -298,9 +354,13 @@ fn check(document: &RouteDocument) -> Result<(), Problem> {
                 "must be within 65536 and 1073741824",
             ));
         }
-        if limits.output_bytes == 0 || limits.outputs_per_event == 0 {
+        let counted = [
+            ("output_bytes", limits.output_bytes == 0),
+            ("outputs_per_event", limits.outputs_per_event == 0),
+        ];
+        if let Some((field, _)) = counted.into_iter().find(|(_, none)| *none) {
             return Err(invalid(
-                &format!("/steps/{index}/limits"),
+                &format!("/steps/{index}/limits/{field}"),
                 "must be at least 1",
             ));
         }
@@ -308,13 +368,14 @@ fn check(document: &RouteDocument) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Refuses to decode what cannot be decoded, or needs no decoding.
+/// Refuses to decode and encode where all is JSON, or nobody knows what it is.
 fn check_decode(route: &Resolved) -> Result<(), Problem> {
     if route.document.decode.is_none() {
         return Ok(());
     }
     let data = route.source.data();
-    if data.is_binary() {
+    let mut targets = route.targets.iter();
+    if data.is_binary() || targets.any(|target| target.data().is_binary()) {
         return Ok(());
     }
     let source = &route.source.name;
@@ -322,10 +383,10 @@ fn check_decode(route: &Resolved) -> Result<(), Problem> {
         "/decode",
         match data.contract() {
             None => format!(
-                "topic {source} has no contract, so nobody knows what its data means: bind it to an Avro or Protobuf contract, or leave decode out"
+                "topic {source} has no contract, so nobody knows what its data means, and no target has an Avro or Protobuf contract: bind one of them to such a contract, or leave decode out"
             ),
             Some(bound) => format!(
-                "topic {source} has the JSON contract {}, so plugins see JSON already: leave decode out",
+                "topic {source} has the JSON contract {}, so plugins see JSON already, and no target has an Avro or Protobuf contract: leave decode out",
                 bound.reference()
             ),
         },

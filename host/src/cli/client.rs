@@ -10,6 +10,7 @@ use reqwest::{
 use serde_json::Value;
 
 use super::{gate, output::say};
+use crate::diff;
 
 /// How long an answer may take.
 const LONGEST_CALL: Duration = Duration::from_secs(120);
@@ -200,12 +201,12 @@ impl Client {
 
     /// Sends, and reads a JSON answer; nothing is `null`.
     pub(super) fn answer(&self, request: RequestBuilder) -> Result<Value, Failure> {
-        let body = self.send(request)?.text().map_err(Failure::local)?;
-        if body.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_str(&body)
-            .map_err(|error| Failure::local(format!("the hub's answer is not JSON: {error}")))
+        parsed(&self.text(request)?)
+    }
+
+    /// Sends, and gives the answer as it is written: data in it keeps its digits and its order.
+    pub(super) fn text(&self, request: RequestBuilder) -> Result<String, Failure> {
+        self.send(request)?.text().map_err(Failure::local)
     }
 
     /// Sends; refusals become failures.
@@ -246,6 +247,21 @@ impl Client {
             human(answer);
         }
     }
+}
+
+/// An answer; nothing is `null`. Data in it may be JSON that a [`Value`] does not hold.
+pub(super) fn parsed(body: &str) -> Result<Value, Failure> {
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_str(body).or_else(|error| {
+        match serde_json::from_str::<&serde_json::value::RawValue>(body) {
+            Ok(_) => Ok(diff::read(body.as_bytes())),
+            Err(_) => Err(Failure::local(format!(
+                "the hub's answer is not JSON: {error}"
+            ))),
+        }
+    })
 }
 
 /// Reads a file, or standard input for `-`.

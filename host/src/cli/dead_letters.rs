@@ -1,13 +1,13 @@
 //! `sandbar dead-letter …`
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{
     Client, Outcome,
-    client::path,
+    client::{Failure, parsed, path},
     jobs::{self, Watch},
-    output::say,
+    output::{pretty, say},
     table,
 };
 
@@ -113,8 +113,14 @@ pub(super) fn run(client: &Client, command: &DeadLetterCommand) -> Outcome {
     match command {
         DeadLetterCommand::List(args) => list(client, args),
         DeadLetterCommand::Show { id } => {
-            let answer = client.get(&path(&["dead-letters", id])?)?;
-            client.print(&answer, show);
+            let request = client.request(reqwest::Method::GET, &path(&["dead-letters", id])?);
+            let text = client.text(request)?;
+            if client.json {
+                say!("{text}");
+                return Ok(());
+            }
+            let letter: Letter<'_> = serde_json::from_str(&text).map_err(Failure::local)?;
+            show(&parsed(&text)?, letter.event.get());
             Ok(())
         }
         DeadLetterCommand::Redrive(args) => redrive(client, args),
@@ -132,13 +138,16 @@ fn list(client: &Client, list: &ListArgs) -> Outcome {
     let request = client
         .request(reqwest::Method::GET, "/v1/dead-letters")
         .query(&query);
-    let answer = client.answer(request)?;
-    client.print(&answer, |answer| {
-        rows(&answer["dead_letters"]);
-        if let Some(next) = answer["next"].as_str() {
-            say!("there are more: --after {next}");
-        }
-    });
+    let text = client.text(request)?;
+    if client.json {
+        say!("{text}");
+        return Ok(());
+    }
+    let answer = parsed(&text)?;
+    rows(&answer["dead_letters"]);
+    if let Some(next) = answer["next"].as_str() {
+        say!("there are more: --after {next}");
+    }
     Ok(())
 }
 
@@ -234,7 +243,14 @@ fn position(origin: &Value) -> String {
     )
 }
 
-fn show(letter: &Value) {
+/// A dead letter with its event as it was.
+#[derive(serde::Deserialize)]
+struct Letter<'a> {
+    #[serde(borrow)]
+    event: &'a RawValue,
+}
+
+fn show(letter: &Value, event: &str) {
     let line = |name: &str, text: String| {
         if !text.is_empty() {
             say!("{name:<10} {}", table::plain(&text));
@@ -276,8 +292,7 @@ fn show(letter: &Value) {
             table::plain(reason.lines().next().unwrap_or_default())
         );
     }
-    let event = serde_json::to_string_pretty(&letter["event"]).unwrap_or_default();
-    for text in event.lines() {
+    for text in pretty(event).lines() {
         say!("{}", table::plain(text));
     }
 }

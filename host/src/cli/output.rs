@@ -33,6 +33,50 @@ pub(in crate::cli) fn try_write(
     }
 }
 
+/// JSON on several lines, with everything else as it is written.
+pub(in crate::cli) fn pretty(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let mut depth = 0;
+    let mut in_text = false;
+    let mut escaped = false;
+    let mut open = false;
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    for one in json.chars() {
+        if in_text {
+            out.push(one);
+            in_text = escaped || one != '"';
+            escaped = !escaped && one == '\\';
+            continue;
+        }
+        if one.is_ascii_whitespace() {
+            continue;
+        }
+        let closes = matches!(one, '}' | ']');
+        if closes {
+            depth -= 1_usize.min(depth);
+        }
+        // Empty ones stay on their line.
+        if open != closes {
+            if open || closes {
+                line(&mut out, depth);
+            }
+        }
+        open = matches!(one, '{' | '[');
+        depth += usize::from(open);
+        in_text = one == '"';
+        out.push(one);
+        match one {
+            ',' => line(&mut out, depth),
+            ':' => out.push(' '),
+            _ => {}
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +90,15 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn json_on_several_lines_is_what_it_was() {
+        let written = r#"{"z":1.10,"a":[],"b":{"c":"x, {y}: \"z\"\\","d":[1,{}]}}"#;
+        assert_eq!(
+            pretty(written),
+            "{\n  \"z\": 1.10,\n  \"a\": [],\n  \"b\": {\n    \"c\": \"x, {y}: \\\"z\\\"\\\\\",\n    \"d\": [\n      1,\n      {}\n    ]\n  }\n}"
+        );
     }
 
     #[test]

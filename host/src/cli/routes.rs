@@ -37,6 +37,16 @@ pub(super) enum RouteCommand {
     /// Runs the plugins on inputs made from the contract of the source and on its last events, and holds
     /// what they give out against the contracts of the targets. Exits with 1 when it would be refused.
     Check(CheckArgs),
+    /// Have a route run what it ran before its last change. Done twice, it leads back again.
+    Rollback {
+        route: String,
+        /// Kept in the route's history.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Have it go live also where the activation gate refuses it; recorded.
+        #[arg(long)]
+        force: bool,
+    },
     /// Stop after the batch it is at.
     Pause { route: String },
     /// Go on where it stopped.
@@ -76,6 +86,15 @@ pub(super) fn run(client: &Client, command: &RouteCommand) -> Outcome {
         } => {
             let address = path(&["routes", route])? + &gate::query(*force, reason);
             let answer = client.put(&address, &read_json(file)?)?;
+            client.print(&answer, show);
+        }
+        RouteCommand::Rollback {
+            route,
+            reason,
+            force,
+        } => {
+            let address = path(&["routes", route, "rollback"])? + &gate::query(*force, "");
+            let answer = client.post(&address, &json!({"reason": reason}))?;
             client.print(&answer, show);
         }
         RouteCommand::Check(args) => return gate::check(client, args),
@@ -135,6 +154,23 @@ fn show(route: &Value) {
         table::cell(&status["detail"])
     );
     say!("running  {}", table::cell(&status["active"]));
+    for change in route["history"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .rev()
+        .take(5)
+    {
+        let steps = change["document"]["steps"].as_array().into_iter().flatten();
+        let plugins: Vec<_> = steps.map(|step| table::cell(&step["plugin"])).collect();
+        say!(
+            "changed  {} by {}: {} {}",
+            table::cell(&change["at"]),
+            table::cell(&change["by"]),
+            plugins.join(", "),
+            table::plain(&table::cell(&change["reason"]))
+        );
+    }
     let kept = gate::kept(&route["activation"]["gate"]);
     if !kept.is_empty() {
         say!("gate     {kept}");

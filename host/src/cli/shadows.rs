@@ -135,6 +135,9 @@ fn show(shadow: &Value) {
         report["same"],
         report["differing"]
     );
+    if let Some(restarted) = report["restarted"].as_u64() {
+        say!("counted anew {restarted} times, because the route ran something else");
+    }
     for (change, count) in report["verdicts"].as_object().into_iter().flatten() {
         say!("{count:>8} {change}");
     }

@@ -19,6 +19,7 @@ use super::{
     paint::{Paint, Tone},
     table,
 };
+use crate::diff;
 use filters::FilterArgs;
 use stream::Tail;
 
@@ -160,7 +161,7 @@ pub(super) fn show(client: &Client, json: &str) -> Result<bool, Failure> {
     let line = if client.json {
         json.to_owned()
     } else {
-        let event: Value = serde_json::from_str(json).map_err(Failure::local)?;
+        let event = diff::read(json.as_bytes());
         let text = |name: &str| table::cell(&event[name]);
         let paint = Paint::for_stdout();
         let plain = |name: &str| table::plain(&text(name));

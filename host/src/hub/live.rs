@@ -88,9 +88,9 @@ impl Hub {
                 None
             };
             let _changing = self.changing_routes.lock().await;
-            let wanted = document.clone();
+            let (wanted, because) = (document.clone(), asking.because.clone());
             let stored = self
-                .blocking(move |hub| hub.catalog.put_route(wanted, &plan, live))
+                .blocking(move |hub| hub.catalog.put_route(wanted, &plan, live, because))
                 .await?;
             let Some((name, resolved, put)) = stored else {
                 continue;
@@ -101,6 +101,19 @@ impl Hub {
                 .map_err(Problem::internal)?;
             return Ok((name, put));
         }
+    }
+
+    /// Has a route run what it ran before its last change. Done twice, it leads back again.
+    ///
+    /// # Errors
+    /// `unknown-route`, `nothing-to-roll-back`, and as putting it.
+    pub async fn roll_back_route(
+        self: &Arc<Self>,
+        name: String,
+        asking: Asking,
+    ) -> Result<(Name, Put), Problem> {
+        let before = self.catalog.route_before(&name)?;
+        self.put_route(name, before, asking).await
     }
 
     /// Points a channel at a version; with none, back at the one before. The routes that run with it

@@ -12,7 +12,7 @@ use crate::{
     catalog::{Because, Put, ShadowDocument, ShadowRecord},
     clock,
     problem::{Code, Problem},
-    shadow::{Example, Promotion, ShadowReport, ShadowState},
+    shadow::{Against, Example, Promotion, ShadowReport, ShadowState},
 };
 
 /// A shadow and what it found.
@@ -107,9 +107,13 @@ impl Hub {
         let mut first = None;
         let mut ended = false;
         loop {
-            let (report, differences) = follower.read(after);
+            let (report, mut differences) = follower.read(after);
+            if report.compared < after {
+                // It counts anew.
+                differences = follower.read(0).1;
+            }
             let state = report.state;
-            let told = report.compared > after || *first.get_or_insert(state) != state;
+            let told = report.compared != after || *first.get_or_insert(state) != state;
             if told || ended || state.is_over() || tokio::time::Instant::now() >= deadline {
                 return Ok(ShadowDifferences {
                     plugin,
@@ -146,7 +150,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Has the candidate take over: a channel that the step names is moved, else the step's plugin.
+    /// Has the candidate take over: a channel that the step names is moved, unless the shadow has a config
+    /// of its own; else the step is changed, and names the candidate's version.
     /// The shadow ends and keeps its report.
     ///
     /// # Errors
@@ -163,6 +168,17 @@ impl Hub {
             return Err(Problem::new(Code::ShadowOver, detail));
         }
         let (name, known) = self.catalog.route(&route)?;
+        let running = self.processor.follow(&name);
+        let running = running.map(|control| Against::of(&control.borrow().route.document));
+        if let Some(running) = running
+            && !self.shadows.is_compared_with(&name, &running)
+        {
+            let detail = format!(
+                "route {name} runs something else now than what {} was compared with: start the shadow anew",
+                shadow.document.plugin
+            );
+            return Err(Problem::new(Code::ShadowOver, detail));
+        }
         let document = shadow.document;
         let in_use = (known.document.steps.get(document.step)).map(|step| step.plugin.clone());
         let channel = in_use
@@ -182,11 +198,18 @@ impl Hub {
                 )
                 .await?;
             }
-            _ => {
-                let changed = document.applied_to(&known.document).ok_or_else(|| {
+            (channel, _) => {
+                let mut changed = document.applied_to(&known.document).ok_or_else(|| {
                     let detail = format!("route {name} has no step {} any more", document.step);
                     Problem::new(Code::ShadowOver, detail)
                 })?;
+                // A config is this route's alone. The channel stays where it leads to the candidate.
+                if let (Some(channel), Some(in_use)) = (channel, in_use)
+                    && document.plugin == format!("{}@{}", channel.plugin, channel.version)
+                    && let Some(step) = changed.steps.get_mut(document.step)
+                {
+                    step.plugin = in_use;
+                }
                 self.put_route(name.to_string(), changed, asking.clone())
                     .await?;
             }

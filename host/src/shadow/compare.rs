@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::report::{Difference, Example, PlaceCounts};
 use crate::{
-    diff::{Change, diff},
+    diff::{Change, diff, read},
     ingest::cloudevents,
     process::{Failure, Processed, Verdict},
 };
@@ -107,7 +107,7 @@ fn told(processed: &Processed, event: usize, targets: &[Name]) -> Value {
             let outputs = (*first..first + count).map(|output| {
                 let mut text = Vec::new();
                 cloudevents::encode_structured(processed.outputs.get(output), &[], &mut text);
-                let document: Value = serde_json::from_slice(&text).unwrap_or_default();
+                let document = read(&text);
                 let target = targets.get(usize::from(processed.targets[output]));
                 json!({"target": target.map(Name::as_str), "event": document})
             });

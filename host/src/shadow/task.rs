@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     compare::{Source, compare},
-    report::{Difference, Progress, ShadowState},
+    report::{Against, Difference, Progress, ShadowState},
     sources,
 };
 use crate::{
@@ -127,7 +127,9 @@ impl Task {
             let route = self.route.borrow_and_update().route.clone();
             let partitions = sources(&self.shared, &route.document.from)?;
             {
-                let report = &mut self.progress().report;
+                let mut progress = self.progress();
+                progress.compare_with(Against::of(&route.document));
+                let report = &mut progress.report;
                 if report.state == ShadowState::Stalled {
                     report.state = ShadowState::Comparing;
                     report.detail = None;

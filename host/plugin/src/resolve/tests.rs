@@ -163,3 +163,25 @@ fn outputs_of_events_that_are_not_emitted_are_refused() {
         FaultKind::BadAnswer
     );
 }
+
+#[test]
+fn a_wrong_value_for_all_outputs_is_no_single_events() {
+    let spoil: [fn(&mut Raw); 3] = [
+        |raw| raw.outputs[EXTENSIONS] = Column::Same(Bytes::from_static(b"no")),
+        |raw| raw.outputs[4] = Column::Same(Bytes::from_static(b"yesterday")),
+        |raw| raw.targets = Column::Same(Bytes::from_static(b"elsewhere")),
+    ];
+    for spoil in spoil {
+        for events in [1, 3] {
+            let mut raw = unchanged(events);
+            spoil(&mut raw);
+            match resolved(raw, &batch(events)) {
+                Ok(piece) => {
+                    assert_eq!(events, 1, "{piece:?}");
+                    assert!(matches!(piece.verdicts[0], Verdict::Fault(_)), "{piece:?}");
+                }
+                Err(_) => assert_eq!(events, 3),
+            }
+        }
+    }
+}

@@ -97,10 +97,18 @@ fn nothing_but_endless_loops_is_bounded_too() {
 #[test]
 fn memory_is_capped() {
     let batch = batch(10, &[(4, "memory")]);
-    let answer = run(&batch);
+    // Long enough to come to the cap on a machine with other work.
+    let limits = Limits {
+        deadline: Duration::from_secs(20),
+        ..limits()
+    };
+    let mut runner = hostile()
+        .instantiate("null", limits, &Grants::default())
+        .unwrap();
+    let answer = runner.run(&batch, &targets());
     assert_whole(&answer, &batch);
     assert_eq!(faults(&answer), [(4, FaultKind::Memory)]);
-    assert!(answer.usage.memory_bytes <= limits().memory_bytes);
+    assert!(answer.usage.memory_bytes <= limits.memory_bytes);
 }
 
 #[test]
@@ -218,14 +226,9 @@ fn illegal_attributes_are_named() {
 
 #[test]
 fn a_spoiled_extension_column_is_pinned() {
-    let answer = run(&batch(4, &[(1, "lie-extensions")]));
-    // The guest spoils the column of all outputs: alone with its call, the event is at fault.
-    assert!(
-        faults(&answer)
-            .iter()
-            .all(|(_, kind)| *kind == FaultKind::BadAnswer)
-    );
-    assert!(faults(&answer).iter().any(|(index, _)| *index == 1));
+    // The guest spoils the column of all outputs: halves tell which event led to it.
+    let answer = run(&batch(9, &[(4, "lie-extensions")]));
+    assert_eq!(faults(&answer), [(4, FaultKind::BadAnswer)]);
 }
 
 #[test]

@@ -378,6 +378,7 @@ fn compare<T: Serialize + DeserializeOwned>(
         "made",
         "webhook",
         "activation",
+        "history",
         "binding",
         "forced",
     ] {

@@ -22,6 +22,7 @@ use super::{
     samples,
     trial::{SetupArgs, Subject},
 };
+use crate::diff;
 
 /// One call of a hub takes at most so many events.
 const BATCH: usize = 1000;
@@ -121,10 +122,10 @@ fn steadiness(plugin: &Plugin, events: &[Event], setup: &Setup) -> Result<Steadi
         let runner = runtime::start(plugin, setup);
         let mut runner = runner.map_err(|error| runtime::reason(&error, setup))?;
         let results = runtime::run_batched(&mut runner, events, size, setup);
-        let values = results.iter().map(serde_json::to_value);
-        values
-            .collect::<Result<_, _>>()
-            .map_err(|error| error.to_string())
+        let texts = results.iter().map(serde_json::to_vec);
+        texts
+            .map(|text| Ok(diff::read(&text.map_err(|error| error.to_string())?)))
+            .collect()
     };
     let first = run(BATCH)?;
     std::thread::sleep(APART);

@@ -38,6 +38,7 @@ use super::{
     trial::SetupArgs,
     watch::Snapshot,
 };
+use crate::diff;
 use beside::Beside;
 
 /// How often the files are looked at.
@@ -144,6 +145,8 @@ struct Round {
     digest: String,
     /// One per event, as `try --json` prints them.
     results: Vec<Value>,
+    /// The same as they are written.
+    texts: Vec<String>,
 }
 
 impl Session<'_> {
@@ -235,10 +238,15 @@ impl Session<'_> {
         let mut runner = runtime::start(&plugin, &setup)
             .map_err(|error| Failure::Local(runtime::reason(&error, &setup)))?;
         let ran = runtime::run_singly(&mut runner, &events, &setup);
-        let results = ran.iter().map(serde_json::to_value);
+        let texts = ran.iter().map(serde_json::to_string);
+        let texts: Vec<String> = texts.collect::<Result<_, _>>().map_err(Failure::local)?;
         Ok(Round {
             digest: plugin.digest().to_owned(),
-            results: results.collect::<Result<_, _>>().map_err(Failure::local)?,
+            results: texts
+                .iter()
+                .map(|text| diff::read(text.as_bytes()))
+                .collect(),
+            texts,
         })
     }
 
@@ -290,8 +298,9 @@ impl Session<'_> {
         say!("{}{name}", paint.text(Tone::Strong, title));
         match differences.as_ref().and_then(Value::as_array) {
             None => {
-                for result in &round.results {
-                    show::result(paint, result);
+                for (result, text) in round.results.iter().zip(&round.texts) {
+                    // It was written by this very command.
+                    let _ = show::result(paint, result, text);
                 }
             }
             Some(differences) if differences.is_empty() => {

@@ -1,32 +1,48 @@
 //! What a plugin said of events, in words for people. Works on the JSON that `--json` prints, be it
 //! from a hub or from a run here.
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 
 use super::super::{
+    client::Failure,
     output::say,
     paint::{Paint, Tone},
     table::{cell, plain},
 };
 
-/// A result: verdict, reason, outputs, backtrace; and logs, time and memory where it has them.
-pub(super) fn result(paint: Paint, result: &Value) {
+/// A result: verdict, reason, outputs, backtrace; and logs, time and memory where it has them. `text` is the
+/// same as it is written, and so are the outputs shown.
+pub(super) fn result(paint: Paint, result: &Value, text: &str) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Outputs<'a> {
+        #[serde(borrow, default)]
+        outputs: Vec<Output<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Output<'a> {
+        target: String,
+        #[serde(borrow)]
+        event: &'a RawValue,
+    }
     say!("{}", head(paint, result));
     for line in result["backtrace"].as_str().unwrap_or_default().lines() {
         say!("    {} {}", paint.text(Tone::Quiet, "in"), plain(line));
     }
-    for output in result["outputs"].as_array().into_iter().flatten() {
+    let outputs: Outputs<'_> = serde_json::from_str(text).map_err(Failure::local)?;
+    for output in outputs.outputs {
         say!(
             "  {} {}  {}",
             paint.text(Tone::Good, "→"),
-            paint.text(Tone::Strong, cell(&output["target"])),
-            plain(&output["event"].to_string())
+            paint.text(Tone::Strong, plain(&output.target)),
+            plain(output.event.get())
         );
     }
     logs(paint, result);
     if result["time_ns"].is_u64() {
         say!("  {}", paint.text(Tone::Quiet, cost(result)));
     }
+    Ok(())
 }
 
 /// `id  verdict: reason`

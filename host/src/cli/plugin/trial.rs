@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use reqwest::Method;
 use sandbar_plugin::Capability;
 use sandbar_types::Name;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
 
 use super::{
     super::{
         Client, Outcome,
-        client::{Failure, read, read_json},
+        client::{Failure, parsed, read, read_json},
         output::say,
         paint::Paint,
         table,
@@ -155,36 +157,79 @@ fn in_hub(client: &Client, args: &TryArgs) -> Outcome {
         return Err(Failure::Usage(said.to_owned()));
     }
     let grants = args.setup.grants.iter().map(|text| grant(text));
-    let request = json!({
-        "events": raw_events(events)?,
-        "config": args.setup.config()?,
-        "targets": args.setup.targets,
-        "grants": grants.collect::<Result<Vec<_>, _>>()?,
-    });
-    let answer = client.post(&format!("{}/try", path(&args.plugin)?), &request)?;
-    client.print(&answer, |answer| {
-        let paint = Paint::for_stdout();
-        for result in answer["results"].as_array().into_iter().flatten() {
-            show::result(paint, result);
-        }
-        show::logs(paint, answer);
+    let request = TryRequest {
+        events: raw_events(events)?,
+        config: args.setup.config()?,
+        targets: &args.setup.targets,
+        grants: grants.collect::<Result<Vec<_>, _>>()?,
+    };
+    let path = format!("{}/try", path(&args.plugin)?);
+    let answer = client.text(client.request(Method::POST, &path).json(&request))?;
+    show_results(client, &answer, |answer| {
+        show::logs(Paint::for_stdout(), answer);
         say!("{}", show::cost(answer));
-    });
-    Ok(())
+    })
+}
+
+/// What a hub is asked. Events are sent as they are written.
+#[derive(Debug, Serialize)]
+struct TryRequest<'a> {
+    events: Vec<Box<RawValue>>,
+    config: Value,
+    targets: &'a [String],
+    grants: Vec<Value>,
 }
 
 /// Events as they stand in the file: the hub judges them.
-fn raw_events(path: &Path) -> Result<Vec<Value>, Failure> {
+fn raw_events(path: &Path) -> Result<Vec<Box<RawValue>>, Failure> {
     let bytes = read(path)?;
-    let values = serde_json::Deserializer::from_slice(&bytes).into_iter::<Value>();
-    let values: Vec<Value> = values
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failure::local(format!("{}: {error}", path.display())))?;
-    let events = values.into_iter().flat_map(|value| match value {
-        Value::Array(events) => events,
-        one => vec![one],
-    });
-    Ok(events.collect())
+    let wrong = |error| Failure::local(format!("{}: {error}", path.display()));
+    let values = serde_json::Deserializer::from_slice(&bytes).into_iter::<Box<RawValue>>();
+    let mut events = Vec::new();
+    for value in values {
+        let value = value.map_err(wrong)?;
+        if value.get().starts_with('[') {
+            let several: Vec<Box<RawValue>> = serde_json::from_str(value.get()).map_err(wrong)?;
+            events.extend(several);
+        } else {
+            events.push(value);
+        }
+    }
+    Ok(events)
+}
+
+/// Prints an answer with `results`, and what else a hub says of all of them. A fault is a failure, wherever
+/// it was tried.
+fn show_results(client: &Client, answer: &str, more: impl FnOnce(&Value)) -> Outcome {
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        results: Vec<&'a RawValue>,
+    }
+    let results = serde_json::from_str::<Answer<'_>>(answer)
+        .map_err(Failure::local)?
+        .results;
+    let mut broken = 0;
+    let paint = Paint::for_stdout();
+    for result in &results {
+        let value = parsed(result.get())?;
+        broken += usize::from(value["verdict"] == "fault");
+        if !client.json {
+            show::result(paint, &value, result.get())?;
+        }
+    }
+    if client.json {
+        say!("{answer}");
+    } else {
+        more(&parsed(answer)?);
+    }
+    if broken > 0 {
+        let count = results.len();
+        return Err(Failure::local(format!(
+            "the plugin broke on {broken} of {count} events"
+        )));
+    }
+    Ok(())
 }
 
 fn here(client: &Client, named: &Path, args: &TryArgs) -> Outcome {
@@ -202,21 +247,8 @@ fn here(client: &Client, named: &Path, args: &TryArgs) -> Outcome {
     let mut runner = runtime::start(&plugin, &setup)
         .map_err(|error| Failure::Local(runtime::reason(&error, &setup)))?;
     let ran = runtime::run_singly(&mut runner, &events, &setup);
-    let broken = ran.iter().filter(|one| one.result.fault.is_some()).count();
-    let results = serde_json::to_value(&ran).map_err(Failure::local)?;
-    client.print(&json!({ "results": results }), |answer| {
-        let paint = Paint::for_stdout();
-        for result in answer["results"].as_array().into_iter().flatten() {
-            show::result(paint, result);
-        }
-    });
-    if broken > 0 {
-        let count = events.len();
-        return Err(Failure::local(format!(
-            "the plugin broke on {broken} of {count} events"
-        )));
-    }
-    Ok(())
+    let results = serde_json::to_string(&ran).map_err(Failure::local)?;
+    show_results(client, &format!("{{\"results\":{results}}}"), |_| {})
 }
 
 /// The plugin that a path names: a file, or what a project has built.

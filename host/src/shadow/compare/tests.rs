@@ -53,6 +53,29 @@ fn what_is_the_same_is_no_difference() {
 }
 
 #[test]
+fn what_a_value_does_not_hold_counts_too() {
+    for (one, other) in [
+        (r#"{"a":"\ud800","b":1}"#, r#"{"a":"\ud800","b":2}"#),
+        (
+            r#"{"n":12345678901234567890123}"#,
+            r#"{"n":12345678901234567890124}"#,
+        ),
+        (r#"{"n":1e400}"#, r#"{"n":1e401}"#),
+    ] {
+        let (one, other) = (emitted(&[one]), emitted(&[other]));
+        let found = differences(&one, &other);
+        assert_eq!(found.len(), 1);
+        let places: Vec<_> = found[0].places.keys().collect();
+        assert_eq!(places.len(), 1, "{places:?}");
+        assert!(
+            places[0].starts_with("/outputs/*/event/data/"),
+            "{places:?}"
+        );
+        assert!(differences(&one, &one).is_empty());
+    }
+}
+
+#[test]
 fn changed_fields_are_counted_by_place_with_any_index() {
     let active = emitted(&["{}", r#"{"lines":[{"n":1},{"n":2}],"old":true}"#]);
     let candidate = emitted(&["{}", r#"{"lines":[{"n":3},{"n":4}],"new":true}"#]);
