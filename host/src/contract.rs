@@ -9,6 +9,7 @@ mod binary;
 mod bundle;
 mod compatibility;
 mod definition;
+mod elsewhere;
 mod flat;
 pub mod infer;
 mod json;

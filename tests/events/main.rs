@@ -4,6 +4,7 @@
 mod binding;
 mod compatibility;
 mod contracts;
+mod costs;
 mod filtered;
 mod idempotency;
 mod impact;

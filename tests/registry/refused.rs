@@ -24,8 +24,23 @@ fn cases() -> Vec<(Value, &'static str, &'static str)> {
         ),
         (
             json!({"schema": {"$ref": "http://127.0.0.1:9/x.json"}}),
-            "/schema",
+            "/schema/$ref",
             "nothing is fetched",
+        ),
+        (
+            json!({"schema": {"properties": {"a": {"$ref": "money.json#/x"}}}}),
+            "/schema/properties/a/$ref",
+            "in references, under the name \"money.json\"",
+        ),
+        (
+            json!({"schema": {"items": {"$ref": "#money"}}}),
+            "/schema/items/$ref",
+            "nothing has that anchor",
+        ),
+        (
+            json!({"schema": {"items": {"pattern": "("}}}),
+            "/schema/items/pattern",
+            "no regular expression: unclosed group",
         ),
         (json!({"schema": {"$ref": "#"}}), "/schema", ""),
         (

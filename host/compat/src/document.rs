@@ -9,15 +9,14 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use jsonschema::{Draft, PatternOptions, Registry, Validator};
-use serde_json::{Value, json};
+use jsonschema::Draft;
+use sandbar_validator::Validator;
+use serde_json::Value;
 
 use crate::space::{Side, Space};
 
 /// Where the document stands among schemas; nothing can be fetched from there.
 const ADDRESS: &str = "sandbar:contract";
-/// The most memory that one compiled pattern may take, in bytes; as for contracts.
-const PATTERN_SIZE: usize = 1024 * 1024;
 /// So many compiled parts are kept; others are compiled for whoever asks.
 const MOST_COMPILED: usize = 4096;
 /// How deep the JSON of a schema may nest; a parser of JSON texts stops sooner.
@@ -38,7 +37,7 @@ pub struct InvalidSchema {
 /// A schema document of any draft from 04 to 2020-12, by its `$schema` (2020-12 without one).
 pub struct Document {
     value: Value,
-    registry: Registry<'static>,
+    inner: sandbar_validator::Document,
     draft: Draft,
     /// Names of places (`$anchor`, `$id: "#name"`), to JSON Pointers.
     anchors: HashMap<String, String>,
@@ -78,20 +77,16 @@ impl Document {
                 shortened(&error.to_string()),
             ));
         }
-        let registry = Registry::new()
-            .draft(draft)
-            .add(ADDRESS, schema.clone())
-            .and_then(|builder| builder.prepare())
-            .map_err(|error| {
-                let reason = format!(
-                    "{}; nothing is fetched, so put what is referred to into the same document",
-                    shortened(&error.to_string())
-                );
-                invalid("", reason)
-            })?;
+        let inner = sandbar_validator::Document::new(schema, draft, ADDRESS).map_err(|error| {
+            let reason = format!(
+                "{}; nothing is fetched, so put what is referred to into the same document",
+                shortened(&error)
+            );
+            invalid("", reason)
+        })?;
         let mut document = Self {
             value: schema.clone(),
-            registry,
+            inner,
             draft,
             anchors: HashMap::new(),
             compiled: Mutex::default(),
@@ -150,13 +145,8 @@ impl Document {
     }
 
     fn compile(&self, pointer: &str) -> Result<Validator, String> {
-        jsonschema::options()
-            .with_draft(self.draft)
-            .with_registry(&self.registry)
-            .should_validate_formats(true)
-            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
-            .build(&json!({"$ref": format!("{ADDRESS}#{}", encoded(pointer))}))
-            .map_err(|error| shortened(&error.to_string()))
+        let compiled = self.inner.validator(&encoded(pointer));
+        compiled.map_err(|error| shortened(&error))
     }
 
     /// The JSON Pointer that a reference means; `None` when it cannot be told.

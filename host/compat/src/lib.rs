@@ -336,12 +336,22 @@ fn refused(into: Part<'_>, document: Value, old: String, new: String, swapped: b
         counterexample: document,
     };
     if let Some(validator) = into.document.validator(into.pointer)
-        && let Some(error) = validator.iter_errors(&finding.counterexample).next()
+        && let Some(first) = validator
+            .errors(&finding.counterexample, 1, |error| {
+                let instance = error.instance().to_string();
+                let place = error.schema_path().as_str();
+                let message = sandbar_validator::message(error, &instance);
+                (
+                    message.chars().take(200).collect(),
+                    error.instance_path().as_str().to_owned(),
+                    place.strip_prefix("/$ref").unwrap_or(place).to_owned(),
+                )
+            })
+            .listed
+            .pop()
     {
-        finding.message = error.to_string().chars().take(200).collect();
-        finding.instance = error.instance_path().as_str().to_owned();
-        let place = error.schema_path().as_str();
-        let place = place.strip_prefix("/$ref").unwrap_or(place).to_owned();
+        let place;
+        (finding.message, finding.instance, place) = first;
         let side = if swapped {
             &mut finding.old
         } else {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use jsonschema::Validator;
+use sandbar_validator::{Validator, Verdict};
 use serde_json::{Map, Number, Value, json};
 
 use crate::{Part, vary::vary};
@@ -28,7 +28,7 @@ impl Changer {
 
     /// Whether the schema takes a document.
     pub(crate) fn takes(&self, document: &Value) -> bool {
-        self.validator.is_valid(document)
+        self.validator.verdict(document, None) == Verdict::Fits
     }
 
     /// Documents like those given, each changed in a few places, that the schema takes: at most `count`,
@@ -57,11 +57,7 @@ impl Changer {
                     Change::Leave => remove(&mut next, &path),
                     Change::Put(value) => put(&mut next, &path, value),
                 };
-                if done
-                    && cost(&next) < before
-                    && !found.contains(&next)
-                    && self.validator.is_valid(&next)
-                {
+                if done && cost(&next) < before && !found.contains(&next) && self.takes(&next) {
                     found.push(next);
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::{cell::OnceCell, collections::HashMap, rc::Rc, sync::Arc};
 
-use jsonschema::Validator;
+use sandbar_validator::{Validator, Verdict};
 use serde_json::Value;
 
 use crate::{
@@ -98,6 +98,8 @@ impl Budget {
     }
 }
 
+/// So many counted steps of a validator are one step here.
+const CHECKS: u64 = 20;
 /// Longer lists of values are looked up, not walked.
 const LISTED: usize = 8;
 
@@ -111,7 +113,7 @@ pub(crate) struct Space<'a> {
     pinned: HashMap<(String, String), NodeId>,
     never: Option<NodeId>,
     names: HashMap<(String, String), bool>,
-    patterns: HashMap<String, Option<Validator>>,
+    patterns: HashMap<String, Option<jsonschema::Validator>>,
     listed: HashMap<NodeId, std::collections::HashSet<String>>,
     pub(crate) shapes: HashMap<Conj, Rc<[Rc<Shape>]>>,
     pub(crate) budget: Budget,
@@ -335,7 +337,13 @@ impl<'a> Space<'a> {
             }
         }
         let validator = self.validator(lit.node)?;
-        Some(validator.is_valid(value) != lit.negated)
+        let (verdict, steps) = validator.counted_verdict(value, None);
+        self.budget.take(steps / CHECKS);
+        match verdict {
+            Verdict::Fits => Some(!lit.negated),
+            Verdict::Refused => Some(lit.negated),
+            Verdict::Stopped => None,
+        }
     }
 
     /// Whether a value fits all; what cannot be told counts as no.
@@ -352,7 +360,8 @@ impl<'a> Space<'a> {
         }
         self.budget.take(2);
         let validator = self.patterns.entry(pattern.to_owned()).or_insert_with(|| {
-            let options = jsonschema::PatternOptions::regex().size_limit(1024 * 1024);
+            let options =
+                jsonschema::PatternOptions::regex().size_limit(sandbar_validator::PATTERN_SIZE);
             jsonschema::options()
                 .with_pattern_options(options)
                 .build(&serde_json::json!({"pattern": pattern}))
@@ -481,6 +490,8 @@ impl<'a> Space<'a> {
     /// The validator cannot be built for `unevaluatedItems` in a schema that its own parts lead back
     /// to: it would grow without end (jsonschema 0.46).
     fn unevaluated_circle(&mut self, nodes: Vec<NodeId>) -> Option<String> {
+        const LOOKED_AT: usize = 5_000_000;
+        let mut looked_at = 0;
         for node in nodes {
             let Some(keywords) = self.keywords(node) else {
                 continue;
@@ -497,6 +508,10 @@ impl<'a> Space<'a> {
                     return Some(format!(
                         "unevaluatedItems at {at:?} stands in a schema that leads back to itself"
                     ));
+                }
+                looked_at += 1;
+                if looked_at > LOOKED_AT {
+                    return Some("unevaluatedItems stands in too many schemas".to_owned());
                 }
                 if seen.insert(next) {
                     open.extend(self.in_place(next));

@@ -313,7 +313,7 @@ fn id_of(schema: &Value, draft: Draft) -> Option<&str> {
 }
 
 /// An address in full; what is none stays as it is.
-fn address(base: &str, name: &str) -> String {
+pub(super) fn address(base: &str, name: &str) -> String {
     let name = name.trim_end_matches('#');
     let resolved = Uri::parse(base).ok().and_then(|base| {
         let relative = UriRef::parse(name).ok()?;

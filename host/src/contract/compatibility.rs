@@ -176,7 +176,11 @@ pub fn flaw(definition: &Definition) -> Option<(String, String)> {
     if definition.format != Format::Json {
         return None;
     }
-    let document = Document::new(&*definition.bundled().ok()?).ok()?;
+    let whole = definition.bundled().ok()?;
+    if let Some(reason) = super::schema::too_large(&whole) {
+        return Some(("/schema".to_owned(), reason));
+    }
+    let document = Document::new(&whole).ok()?;
     let Some(types) = &definition.types else {
         return document
             .flaw("")

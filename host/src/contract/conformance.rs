@@ -105,7 +105,7 @@ fn run(draft: &str, dialect: &str, files: &[PathBuf]) -> (BTreeSet<String>, usiz
 
 /// The kind of a refusal, without what is particular to one schema.
 fn reason_of(reason: &str) -> &str {
-    if reason.contains("linear time") {
+    if reason.contains("linear time") || reason.contains("no regular expression") {
         "pattern"
     } else if reason.contains("nothing is fetched") {
         "elsewhere"

@@ -5,15 +5,17 @@
 //! that type comes: a document of hundreds of types starts fast and takes memory for those that are used.
 //!
 //! Patterns run on an engine that needs time linear in the text. Patterns that need backtracking
-//! (look-around, back-references) are refused, so that no event can stall the hub.
+//! (look-around, back-references) are refused, and whatever else a schema asks is bounded in steps
+//! (`sandbar-validator`), so that no event can stall the hub.
 
 use std::{collections::BTreeMap, fmt, sync::OnceLock};
 
-use jsonschema::{Draft, Validator};
+use jsonschema::Draft;
 use sandbar_types::event::is_json;
+use sandbar_validator::{Validator, Verdict};
 use serde_json::Value;
 
-use super::{Definition, InvalidSchema, Violation, Violations, schema, violation};
+use super::{Definition, InvalidSchema, Violation, Violations, elsewhere, schema, violation};
 
 /// A compiled JSON Schema.
 pub(super) struct Schema {
@@ -51,9 +53,12 @@ impl Schema {
         let whole = definition.bundled()?;
         let document = schema::Document::new(&whole)?;
         let Some(types) = &definition.types else {
-            let validator = document.validator("").map_err(|reason| InvalidSchema {
-                pointer: "/schema".into(),
-                reason,
+            let validator = document.validator("").map_err(|reason| {
+                let elsewhere = elsewhere::first(&whole, document.draft());
+                elsewhere.unwrap_or_else(|| InvalidSchema {
+                    pointer: "/schema".into(),
+                    reason,
+                })
             })?;
             return Ok(Self {
                 document,
@@ -129,7 +134,8 @@ impl Schema {
             .map_err(|error| invalid(format!("the data is not JSON: it is not UTF-8: {error}")))?;
         let value = serde_json::from_str(text)
             .map_err(|error| invalid(format!("the data is not JSON: {error}")))?;
-        verdict(validator, &value)
+        // Each value takes at least one byte, and all but the first one more.
+        verdict(validator, &value, Some(data.len() as u64 / 2 + 1))
     }
 
     /// Checks data that is parsed already.
@@ -137,7 +143,7 @@ impl Schema {
     /// # Errors
     /// When the type is not listed, or the data breaks the schema.
     pub fn check_value(&self, event_type: &str, data: &Value) -> Result<(), Violations> {
-        verdict(self.validator(event_type)?, data)
+        verdict(self.validator(event_type)?, data, None)
     }
 
     fn validator(&self, event_type: &str) -> Result<&Validator, Violations> {
@@ -159,9 +165,11 @@ impl Schema {
     }
 }
 
-fn verdict(validator: &Validator, data: &Value) -> Result<(), Violations> {
-    if validator.is_valid(data) {
-        return Ok(());
+/// `at_most` is no less than the number of values in the data, where that is known.
+fn verdict(validator: &Validator, data: &Value, at_most: Option<u64>) -> Result<(), Violations> {
+    match validator.verdict(data, at_most) {
+        Verdict::Fits => Ok(()),
+        Verdict::Refused => Err(Violations::gather(validator, data)),
+        Verdict::Stopped => Err(Violation::new("/data", "", violation::STOPPED).into()),
     }
-    Err(Violations::gather(validator, data))
 }

@@ -1,22 +1,23 @@
 //! The schema document: checked once, and compiled part by part.
 
-use jsonschema::{Draft, PatternOptions, Registry, Validator};
+use jsonschema::Draft;
 use percent_encoding::percent_decode_str;
-use serde_json::{Value, json};
+use sandbar_validator::{PatternFlaw, Validator, parts, pattern_flaw};
+use serde_json::Value;
 
-use super::{InvalidSchema, violation::shortened};
+use super::{InvalidSchema, elsewhere, violation::shortened};
 
 /// Where a document without an address of its own stands; nothing can be fetched from there.
 const ADDRESS: &str = "sandbar://contract/";
-/// The most memory that one compiled pattern may take, in bytes.
-const PATTERN_SIZE: usize = 1024 * 1024;
+/// The most objects in a schema document. GitHub's webhooks have 6,200.
+const MOST_OBJECTS: usize = 50_000;
+/// The most values in a schema document, those of `enum` among them.
+const MOST_VALUES: usize = 500_000;
 
 /// A document whose references all stay inside of it.
 pub(super) struct Document {
-    registry: Registry<'static>,
+    inner: sandbar_validator::Document,
     draft: Draft,
-    /// Where it stands: relative references count from here.
-    address: String,
 }
 
 impl Document {
@@ -25,6 +26,9 @@ impl Document {
         let at_root = |reason: String| invalid("/schema".to_owned(), reason);
         if !matches!(schema, Value::Object(_) | Value::Bool(_)) {
             return Err(at_root("a schema is an object or a boolean".to_owned()));
+        }
+        if let Some(reason) = too_large(schema) {
+            return Err(at_root(reason));
         }
         let draft = Draft::default().detect(schema);
         if let (Draft::Unknown, Some(named)) = (draft, schema.get("$schema")) {
@@ -38,16 +42,10 @@ impl Document {
         }
         check_references(schema, &mut String::from("/schema"), schema)?;
         let address = address_of(schema, draft);
-        let registry = Registry::new()
-            .draft(draft)
-            .add(&address, schema.clone())
-            .and_then(|builder| builder.prepare())
-            .map_err(|error| at_root(outside(&error.to_string())))?;
-        Ok(Self {
-            registry,
-            draft,
-            address,
-        })
+        let inner = sandbar_validator::Document::new(schema, draft, &address).map_err(|error| {
+            elsewhere::first(schema, draft).unwrap_or_else(|| at_root(shortened(&error)))
+        })?;
+        Ok(Self { inner, draft })
     }
 
     pub fn draft(&self) -> Draft {
@@ -56,15 +54,20 @@ impl Document {
 
     /// Compiles the part at `pointer`, a JSON Pointer.
     pub fn validator(&self, pointer: &str) -> Result<Validator, String> {
-        let encoded = encoded(pointer);
-        jsonschema::options()
-            .with_draft(self.draft)
-            .with_registry(&self.registry)
-            .should_validate_formats(true)
-            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
-            .build(&json!({"$ref": format!("{}#{encoded}", self.address)}))
-            .map_err(|error| shortened(&error.to_string()))
+        let compiled = self.inner.validator(&encoded(pointer));
+        compiled.map_err(|error| shortened(&error))
     }
+}
+
+/// Why a schema document has more in it than is taken, if it has.
+pub(super) fn too_large(schema: &Value) -> Option<String> {
+    let parts = parts(schema);
+    (parts.objects > MOST_OBJECTS || parts.values > MOST_VALUES).then(|| {
+        format!(
+            "it has {} objects and {} values in all; at most {MOST_OBJECTS} and {MOST_VALUES} are taken: make several contracts of it",
+            parts.objects, parts.values
+        )
+    })
 }
 
 /// The address that a document gives itself, where it is a whole one. That of a draft stays the draft's own.
@@ -111,13 +114,6 @@ pub(super) fn pointer_of(reference: &str) -> Result<String, String> {
     decoded
         .map(String::from)
         .map_err(|_| format!("{reference:?} is not UTF-8 after percent-decoding"))
-}
-
-fn outside(reason: &str) -> String {
-    format!(
-        "{}; nothing is fetched, so put what is referred to into the same document",
-        shortened(reason)
-    )
 }
 
 /// Finds pointers that lead nowhere and patterns that cannot be run, at the place where they stand.
@@ -167,15 +163,17 @@ fn check_text(name: &str, text: &str, root: &Value) -> Result<(), String> {
             }
         }
         "pattern" => {
-            let probe = jsonschema::options()
-                .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
-                .build(&json!({"pattern": text}));
-            if probe.is_err() {
-                return Err(format!(
+            return match pattern_flaw(text) {
+                None => Ok(()),
+                Some(PatternFlaw::Malformed(reason)) => Err(format!(
+                    "the pattern {:?} is no regular expression: {reason}",
+                    shortened(text)
+                )),
+                Some(PatternFlaw::Costly) => Err(format!(
                     "the pattern {:?} cannot be run in linear time, or takes too much memory; do without look-around, back-references and counts of counts",
                     shortened(text)
-                ));
-            }
+                )),
+            };
         }
         _ => {}
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jsonschema::Validator;
+use sandbar_validator::{Validator, message};
 use serde_json::Value;
 
 use super::Format;
@@ -11,6 +11,8 @@ use super::Format;
 const MOST: usize = 20;
 /// The longest reason, in bytes.
 const LONGEST: usize = 200;
+/// Why data is refused of which nobody can tell whether it fits.
+pub(super) const STOPPED: &str = "whether the data fits takes too many steps to tell: the schema leads to the same parts in too many ways; use fewer alternatives that lead to the same, or tell them apart by type";
 
 /// One place in an event that breaks the contract.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -83,20 +85,23 @@ impl From<Violation> for Violations {
 
 impl Violations {
     pub(super) fn gather(validator: &Validator, data: &Value) -> Self {
+        let found = validator.errors(data, MOST, |error| Violation {
+            pointer: format!("/data{}", error.instance_path().as_str()),
+            reason: shortened(&message(error, &place(error))),
+            schema_pointer: schema_pointer(error),
+        });
         let mut gathered = Self {
-            violations: Vec::new(),
-            more: 0,
+            violations: found.listed,
+            more: found.more,
         };
-        for error in validator.iter_errors(data) {
-            if gathered.violations.len() == MOST {
-                gathered.more += 1;
-                continue;
-            }
-            gathered.violations.push(Violation {
-                pointer: format!("/data{}", error.instance_path().as_str()),
-                reason: shortened(&error.masked_with(place(&error)).to_string()),
-                schema_pointer: schema_pointer(&error),
-            });
+        if !found.complete {
+            let reason = match gathered.violations.len() {
+                0 => "the data does not fit the schema; where takes too many steps to tell",
+                _ => "there may be more; to find them all takes too many steps",
+            };
+            gathered
+                .violations
+                .push(Violation::new("/data", "", reason));
         }
         if gathered.violations.is_empty() {
             // The two ways to ask a validator should agree; if not, the event is refused all the same.

@@ -213,3 +213,44 @@ fn parts_with_identifiers_of_their_own_are_never_taken_as_proven() {
         (Answer::Compatible, Answer::Compatible)
     );
 }
+
+/// Each schema asks the one before twice; the first is `last`.
+fn chain(keyword: &str, links: usize, last: &Value) -> Value {
+    let mut definitions = json!({"a0": last});
+    for link in 1..=links {
+        let one = json!({"$ref": format!("#/$defs/a{}", link - 1)});
+        definitions[format!("a{link}")] = json!({keyword: [one, one]});
+    }
+    json!({"$defs": definitions, "$ref": format!("#/$defs/a{links}")})
+}
+
+#[test]
+fn references_that_double_at_each_link_have_an_answer() {
+    for keyword in ["allOf", "anyOf"] {
+        for links in [30, 90] {
+            let old = chain(keyword, links, &json!({"type": "string"}));
+            let new = chain(keyword, links, &json!({"type": "string", "minLength": 2}));
+            let (backward, forward) = answers(&old, &new);
+            // The validator cannot confirm a document of these, so nothing is shown.
+            assert_ne!(backward, Answer::Compatible, "{keyword}");
+            assert_ne!(forward, Answer::Incompatible, "{keyword}");
+        }
+    }
+}
+
+#[test]
+fn alternatives_that_lead_to_the_same_through_data_have_an_answer() {
+    let twice = |last: Value| {
+        json!({"$ref": "#/$defs/n", "$defs": {"n": {"anyOf": [
+            {"type": "array", "items": {"$ref": "#/$defs/n"}},
+            {"type": "array", "items": {"$ref": "#/$defs/n"}}, last]}}})
+    };
+    let (text, long) = (
+        twice(json!({"type": "string"})),
+        twice(json!({"type": "string", "minLength": 2})),
+    );
+    assert_eq!(
+        answers(&text, &long),
+        (Answer::Incompatible, Answer::Compatible)
+    );
+}
