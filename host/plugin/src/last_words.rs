@@ -33,12 +33,11 @@ pub(crate) fn of(logs: &[LogLine]) -> Option<LastWords> {
     // Where the runtime panics, its place stands on the line before.
     let says = |line: &&str| {
         let text = line.trim();
-        !text.is_empty()
-            && !line.starts_with(' ')
-            && !NOISE.iter().any(|noise| text.starts_with(noise))
-            && !(text.starts_with("thread '") && text.contains("panicked at"))
+        let is_noise = NOISE.iter().any(|noise| text.starts_with(noise));
+        let is_place = text.starts_with("thread '") && text.contains("panicked at");
+        !(text.is_empty() || line.starts_with(' ') || is_noise || is_place)
     };
-    let Some(place) = lines.iter().rposition(|line| says(&line)) else {
+    let Some(place) = lines.iter().rposition(says) else {
         return Some(LastWords {
             reason: last.message.clone(),
             trace: String::new(),

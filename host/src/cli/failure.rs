@@ -47,6 +47,21 @@ impl Failure {
         Self::Local(reason.to_string())
     }
 
+    /// A stream was ended by the hub with this problem document.
+    pub(super) fn ended(problem: &str) -> Self {
+        let Ok(problem) = serde_json::from_str::<Value>(problem) else {
+            return Self::local(format!("the hub ended the stream: {problem}"));
+        };
+        let status = problem["status"].as_u64();
+        let status = status.and_then(|status| u16::try_from(status).ok());
+        Self::Refused {
+            status: status
+                .and_then(|status| StatusCode::from_u16(status).ok())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            problem,
+        }
+    }
+
     /// Whether the hub has no such thing.
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND)

@@ -70,9 +70,7 @@ pub(in crate::cli) fn pretty(json: &str) -> String {
         }
         // Empty ones stay on their line.
         if open != closes {
-            if open || closes {
-                line(&mut out, depth);
-            }
+            line(&mut out, depth);
         }
         open = matches!(one, '{' | '[');
         depth += usize::from(open);

@@ -119,8 +119,8 @@ impl Validator {
         let looks = &self.looks;
         let levels = (looks.levels).unwrap_or_else(|| (looks.chain + 2) * counted::depth(data));
         match levels {
-            ..=SHALLOW => Some(ask()),
-            ..=DEEPEST => on_a_stack((SHALLOW + levels) * ASKED, ask),
+            few if few <= SHALLOW => Some(ask()),
+            many if many <= DEEPEST => on_a_stack((SHALLOW + many) * ASKED, ask),
             _ => None,
         }
     }

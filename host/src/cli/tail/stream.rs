@@ -66,7 +66,7 @@ impl<'a> Tail<'a> {
                 continue;
             }
             if event == PROBLEM {
-                return Err(Failure::local(format!("the hub ended the stream: {data}")));
+                return Err(Failure::ended(&data));
             }
             if !show(self.client, &data)? {
                 return Ok(End::Enough);
@@ -81,7 +81,7 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// The name of the event with which the hub says why it cannot go on.
+/// The name of the event with which the hub says why it cannot go on; its data is a problem document.
 const PROBLEM: &str = "sandbar.problem";
 
 /// A message as far as it has come.
