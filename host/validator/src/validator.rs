@@ -150,7 +150,8 @@ impl Validator {
         };
         if let Some(plain) = &self.plain {
             let cheap = |values: u64| self.looks.most.saturating_mul(values) <= STEPS_MOST;
-            if at_most.is_some_and(cheap) || cheap(counted::size(data)) {
+            let few = self.looks.most <= STEPS_EACH_MOST;
+            if few || at_most.is_some_and(cheap) || cheap(counted::size(data)) {
                 let fits = self.ask(data, || plain.is_valid(data));
                 return (fits.map_or(Verdict::Stopped, told), 0);
             }
