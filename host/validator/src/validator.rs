@@ -118,11 +118,13 @@ impl Validator {
     fn ask<T: Send>(&self, data: &Value, ask: impl FnOnce() -> T + Send) -> Option<T> {
         let looks = &self.looks;
         let levels = (looks.levels).unwrap_or_else(|| (looks.chain + 2) * counted::depth(data));
-        match levels {
-            ..=SHALLOW => Some(ask()),
-            ..=DEEPEST => on_a_stack((SHALLOW + levels) * ASKED, ask),
-            _ => None,
+        if levels <= SHALLOW {
+            return Some(ask());
         }
+        let known = levels <= DEEPEST;
+        known
+            .then(|| on_a_stack((SHALLOW + levels) * ASKED, ask))
+            .flatten()
     }
 
     /// Whether every answer is found without counting: no value is looked at too often by this schema.
