@@ -295,10 +295,9 @@ impl<'a> Looker<'a> {
         }
         looks.schemas = seen.len() as u64;
         let mut lengths = HashMap::new();
-        let mut chains = seen
-            .into_iter()
-            .map(|id| self.longest(id, false, &mut lengths, 0));
-        let longest = chains.try_fold(0, |most: u64, one| Some(most.max(one?)));
+        let longest = seen.into_iter().try_fold(0u64, |most, id| {
+            Some(most.max(self.longest(id, false, &mut lengths, 0)?))
+        });
         looks.chain = longest.unwrap_or(looks.schemas);
         looks.levels = self.longest(root, true, &mut HashMap::new(), 0);
     }

@@ -118,11 +118,13 @@ impl Validator {
     fn ask<T: Send>(&self, data: &Value, ask: impl FnOnce() -> T + Send) -> Option<T> {
         let looks = &self.looks;
         let levels = (looks.levels).unwrap_or_else(|| (looks.chain + 2) * counted::depth(data));
-        match levels {
-            few if few <= SHALLOW => Some(ask()),
-            many if many <= DEEPEST => on_a_stack((SHALLOW + many) * ASKED, ask),
-            _ => None,
+        if levels <= SHALLOW {
+            return Some(ask());
         }
+        let known = levels <= DEEPEST;
+        known
+            .then(|| on_a_stack((SHALLOW + levels) * ASKED, ask))
+            .flatten()
     }
 
     /// Whether every answer is found without counting: no value is looked at too often by this schema.
@@ -150,7 +152,8 @@ impl Validator {
         };
         if let Some(plain) = &self.plain {
             let cheap = |values: u64| self.looks.most.saturating_mul(values) <= STEPS_MOST;
-            if at_most.is_some_and(cheap) || cheap(counted::size(data)) {
+            let few = self.looks.most <= STEPS_EACH_MOST;
+            if few || at_most.is_some_and(cheap) || cheap(counted::size(data)) {
                 let fits = self.ask(data, || plain.is_valid(data));
                 return (fits.map_or(Verdict::Stopped, told), 0);
             }
