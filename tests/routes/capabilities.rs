@@ -232,6 +232,11 @@ async fn grants_are_checked_with_their_places() {
             &["/steps/0/grants/0/http/hosts/0"],
         ),
         (
+            json!([http("hosts", json!(["[::1]:8080"]))]),
+            "invalid-document",
+            &["/http/hosts/0", "is not a public address", "private"],
+        ),
+        (
             json!([http("hosts", json!([]))]),
             "invalid-document",
             &["/http/hosts"],
@@ -466,14 +471,11 @@ async fn another_service_is_asked_within_the_grant() {
     // What the grant does not cover is not sent.
     let asked = receiver.asked();
     let refusals = [
+        // Of an address it is known before: the grant is refused.
         (
-            receiver.grant(json!({"private": false})),
-            url("/hello"),
-            "not-granted",
-            "private",
-        ),
-        (
-            receiver.grant(json!({"private": false})),
+            receiver.grant(
+                json!({"private": false, "hosts": [format!("localhost:{}", receiver.port)]}),
+            ),
             json!({"url": format!("http://localhost:{}/", receiver.port)}),
             "not-granted",
             "private",
