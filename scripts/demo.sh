@@ -45,6 +45,8 @@ done
 say 5 "the main job"
 status=0
 node examples/github/demo.mjs "$url" || status=$?
+# Memory that nobody uses any more is given back after a second.
+sleep 3
 memory=$(awk '/VmRSS/ {printf "%.0f MB", $2 / 1024}' "/proc/$hub/status" 2>/dev/null || true)
 [ -z "$memory" ] || echo "The hub takes $memory of memory now."
 

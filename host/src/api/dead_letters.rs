@@ -110,7 +110,7 @@ pub(super) async fn get(
     responses(
         (status = 200, description = "With dry_run: what would be redriven; nothing has changed", body = RedrivePlan),
         (status = 202, description = "Begun", body = Job),
-        (status = 404, description = "unknown-dead-letter, unknown-route, unknown-subscription: named, and there are none", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "unknown-dead-letter, unknown-route, unknown-subscription", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "too-many-jobs", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "invalid-document", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
