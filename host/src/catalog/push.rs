@@ -236,7 +236,9 @@ impl PushDocument {
                 return Err(invalid(&format!("{pointer}/{name}"), reason));
             }
         }
-        if timeouts.connect_ms > timeouts.total_ms {
+        // Who names the whole only means a part of it by the others, too: `total_ms` ends them all.
+        let named = timeouts.connect_ms != PushTimeouts::default().connect_ms;
+        if named && timeouts.connect_ms > timeouts.total_ms {
             let reason = format!(
                 "{} is more than timeouts/total_ms, {}: a connection could never be given so long",
                 timeouts.connect_ms, timeouts.total_ms

@@ -30,6 +30,13 @@ fn a_document_that_says_only_where_is_enough() {
 }
 
 #[test]
+fn the_whole_may_be_shorter_than_the_default_of_a_part() {
+    let mut document =
+        document(json!({"url": "https://example.com/", "timeouts": {"total_ms": 2000}}));
+    document.check("/push", &Targets::Public).expect("is fine");
+}
+
+#[test]
 fn each_mistake_is_named_with_its_place() {
     for (change, place, words) in [
         (json!({"url": "nowhere"}), "/push/url", "is no URL"),
