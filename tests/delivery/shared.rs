@@ -33,6 +33,19 @@ async fn two_clients_share_and_none_gets_what_the_other_has() {
 }
 
 #[tokio::test]
+async fn of_two_clients_at_once_none_goes_away_empty_while_there_is_something() {
+    let hub = Hub::start().await;
+    hub.topic("t", json!({})).await;
+    subscribe(&hub, "s", json!({"topics": ["t"]})).await;
+    for round in 0..200 {
+        publish(&hub, "t", 2 * round, &["a", "b"]).await;
+        let (one, other) = tokio::join!(pull(&hub, "s", "limit=1"), pull(&hub, "s", "limit=1"));
+        assert_eq!((one.len(), other.len()), (1, 1), "round {round}");
+        ack(&hub, "s", &[one, other].concat()).await;
+    }
+}
+
+#[tokio::test]
 async fn what_a_client_that_dies_had_is_handed_on() {
     let hub = Hub::start().await;
     hub.topic("t", json!({})).await;

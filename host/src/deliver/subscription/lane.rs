@@ -187,7 +187,7 @@ impl Lane {
         // The oldest first, also right after a restart.
         while self.lock().group.is_catching_up() && self.fill(shared, want.settings)? {}
         loop {
-            let tag = {
+            let (tag, next) = {
                 let mut inner = self.lock();
                 let before = handed.len();
                 inner.group.expire(want.now, policy);
@@ -195,9 +195,13 @@ impl Lane {
                     .group
                     .take(limit - before, want.lease, want.until, want.now, handed);
                 inner.dirty |= handed.len() > before;
-                inner.tag
+                (inner.tag, inner.group.next())
             };
-            if handed.len() >= limit || !self.fill(shared, want.settings)? {
+            if handed.len() >= limit {
+                return Ok(tag);
+            }
+            // Where nothing is left to read, another taker may have read it since this one looked.
+            if !self.fill(shared, want.settings)? && self.next() == next {
                 return Ok(tag);
             }
         }
