@@ -45,8 +45,8 @@ pub use channels::{Activation, Because, Channel, Moved, PlannedMove};
 pub use contracts::{BoundContract, Registering, check};
 pub use data::{CONFLUENT_AVRO, CONFLUENT_PROTOBUF, Encoded, TopicData};
 pub use documents::{
-    Decode, Dedupe, Durability, Quota, Retention, RetryPolicy, RouteDocument, Start, StepDocument,
-    StepLimits, TopicDocument,
+    Decode, Dedupe, Durability, Quota, Retention, RetryPolicy, RouteDocument, Runs, Start,
+    StepDocument, StepLimits, TopicDocument,
 };
 pub use grants::{Grant, HttpGrant, LookupGrant, Services, looked_up};
 pub use live::{Affected, Basis, Forced, GateOutcome, Gated, GatedFailure, WentLive};

@@ -29,11 +29,6 @@ pub use infer::plain_name;
 pub use lazy::Lazy;
 pub use violation::{Violation, Violations};
 
-/// The names of Avro's primitive types, each a schema by itself.
-const AVRO_PRIMITIVES: [&str; 8] = [
-    "null", "boolean", "int", "long", "float", "double", "bytes", "string",
-];
-
 /// Why a definition is no contract.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{pointer}: {reason}")]
@@ -154,7 +149,7 @@ fn no_types() -> InvalidSchema {
 }
 
 fn type_pointer(name: &str) -> String {
-    format!("/types/{}", name.replace('~', "~0").replace('/', "~1"))
+    format!("/types/{}", crate::pointer::token(name))
 }
 
 #[cfg(test)]

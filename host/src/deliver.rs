@@ -17,7 +17,7 @@ mod webhook;
 pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter, RedrivenEntry, Selection};
 pub use event_filter::EventFilter;
 pub use lineage::{EventHead, Lineage, Origin, OutputAt, Producer, RouteFate, trace_outputs};
-pub use outgoing::{Link, Outgoing, Patience, Way};
+pub use outgoing::{Link, Made, Outgoing, Patience, Way};
 pub use page::{Page, Reader, Start};
 pub use subscription::{
     Again, Counts as SubscriptionCounts, Form, Gap, LaneStatus, Move, Offered, Outcome, Reset,

@@ -104,7 +104,7 @@ fn removed(at: &str, value: &Value) -> Change {
 fn step(at: &mut String, token: &str, inside: impl FnOnce(&mut String)) {
     let length = at.len();
     at.push('/');
-    at.push_str(&token.replace('~', "~0").replace('/', "~1"));
+    at.push_str(&crate::pointer::token(token));
     inside(at);
     at.truncate(length);
 }

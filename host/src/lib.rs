@@ -24,6 +24,8 @@ pub mod dead_letter;
 pub mod dial;
 pub mod diff;
 pub mod metrics;
+mod omit;
+pub mod pointer;
 pub mod problem;
 pub mod room;
 pub mod trial;

@@ -25,11 +25,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog::{Catalog, ShadowDocument, ShadowRecord, ShadowStart},
+    catalog::{Catalog, Runs, ShadowDocument, ShadowRecord, ShadowStart},
     process::{Control, GuestLogs, Places, Tables},
 };
 
-pub use report::{Against, Example, Promotion, ShadowReport, ShadowState};
+pub use report::{Example, Promotion, ShadowReport, ShadowState};
 
 use report::Progress;
 use task::Task;
@@ -177,7 +177,7 @@ impl Shadows {
 
     /// Whether what was compared is what a route runs; so, too, where nothing was compared.
     #[must_use]
-    pub fn is_compared_with(&self, name: &Name, against: &Against) -> bool {
+    pub fn is_compared_with(&self, name: &Name, against: &Runs) -> bool {
         self.running().get(name).is_none_or(|running| {
             let progress = running.progress.lock();
             let progress = progress.unwrap_or_else(PoisonError::into_inner);

@@ -16,6 +16,7 @@ use axum::{
     serve::Listener,
 };
 use bytes::Bytes;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -63,6 +64,19 @@ impl Reply {
         Self::Answer {
             status,
             headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// As the handshake of webhooks is answered.
+    #[must_use]
+    pub fn allowing(origin: &str, rate: &str) -> Self {
+        Self::Answer {
+            status: 200,
+            headers: vec![
+                ("webhook-allowed-origin", origin.to_owned()),
+                ("webhook-allowed-rate", rate.to_owned()),
+            ],
             body: String::new(),
         }
     }
@@ -308,24 +322,14 @@ async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Respons
             body,
         } => (status, headers, Body::from(body)),
         Reply::Hang => std::future::pending().await,
-        Reply::Break { status } => {
-            // The head is on its way before it breaks.
-            let start = futures_util::stream::iter([Ok(Bytes::from_static(b"the start"))]);
-            let end = futures_util::stream::once(async {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                Err(std::io::Error::other("broken on purpose"))
-            });
-            let parts = futures_util::StreamExt::chain(start, end);
-            (status, Vec::new(), Body::from_stream(parts))
-        }
+        Reply::Break { status } => (
+            status,
+            Vec::new(),
+            broken([Bytes::from_static(b"the start")]),
+        ),
         Reply::BreakBehind { status, bytes } => {
-            let parts = (0..bytes.div_ceil(CHUNK)).map(|_| Ok(Bytes::from_static(&[b'x'; CHUNK])));
-            let end = futures_util::stream::once(async {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                Err(std::io::Error::other("broken on purpose"))
-            });
-            let parts = futures_util::StreamExt::chain(futures_util::stream::iter(parts), end);
-            (status, Vec::new(), Body::from_stream(parts))
+            let parts = (0..bytes.div_ceil(CHUNK)).map(|_| Bytes::from_static(&[b'x'; CHUNK]));
+            (status, Vec::new(), broken(parts))
         }
         Reply::Late { status, after } => {
             tokio::time::sleep(after).await;
@@ -371,6 +375,17 @@ impl Listener for Tls {
     fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
+}
+
+/// These parts, and then no end.
+fn broken(parts: impl IntoIterator<Item = Bytes, IntoIter: Send + 'static>) -> Body {
+    let parts = futures_util::stream::iter(parts).map(Ok);
+    let end = futures_util::stream::once(async {
+        // The head is on its way before it breaks.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Err(std::io::Error::other("broken on purpose"))
+    });
+    Body::from_stream(parts.chain(end))
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

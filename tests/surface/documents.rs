@@ -273,8 +273,9 @@ async fn all_that_is_defined_is_in_the_asyncapi_document() {
 
 /// Validates documents by the schema of an event in the OpenAPI document, with a validator that has not
 /// to do with the hub.
-pub(super) fn fits(folder: &std::path::Path, openapi: &Value, key: &str, event: &Value) -> bool {
-    let path = folder.join("case.json");
+pub(super) fn fits(openapi: &Value, key: &str, event: &Value) -> bool {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("case.json");
     fs::write(
         &path,
         json!({"document": openapi, "key": key, "event": event}).to_string(),
@@ -299,12 +300,7 @@ pub(super) fn fits(folder: &std::path::Path, openapi: &Value, key: &str, event: 
 #[tokio::test]
 async fn the_openapi_document_of_a_hub_has_its_events() {
     let hub = filled().await;
-    let served = hub.get("/openapi.json").await;
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = folder.path().join("openapi.json");
-    fs::write(&path, &served.text).unwrap();
-    super::openapi::assert_valid(&path);
-    let document = served.expect(200);
+    let document = super::openapi::valid_of(&hub).await;
 
     let publish = &document["paths"]["/v1/topics/orders.v1/events"]["post"];
     assert_eq!(publish["operationId"], "publish_orders.v1");
@@ -380,11 +376,7 @@ async fn the_openapi_document_of_a_hub_has_its_events() {
         let status = hub.publish(topic, Publish::structured(&event)).await.status;
         assert_eq!(status, if good { 200 } else { 422 }, "{topic}: {event}");
         let key = format!("event.{topic}");
-        assert_eq!(
-            fits(folder.path(), &document, &key, &event),
-            good,
-            "{topic}: {event}"
-        );
+        assert_eq!(fits(&document, &key, &event), good, "{topic}: {event}");
     }
     let bare = hub.sandbar(&["openapi"]);
     assert!(

@@ -98,6 +98,16 @@ async fn the_document_is_valid() {
     assert_valid(&path);
 }
 
+/// The document that a hub serves, which the validator takes.
+pub(crate) async fn valid_of(hub: &Hub) -> Value {
+    let served = hub.get("/openapi.json").await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("openapi.json");
+    fs::write(&path, &served.text).unwrap();
+    assert_valid(&path);
+    served.expect(200)
+}
+
 /// Asks the validator of OpenAPI documents.
 pub(crate) fn assert_valid(path: &Path) {
     let python = repository().join(".build/venv/bin/python");

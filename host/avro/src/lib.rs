@@ -65,6 +65,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use name::PRIMITIVES;
 pub use resolve::Resolution;
 
 /// A named other document that a schema takes types from.

@@ -1,7 +1,7 @@
 //! Names and namespaces, as the specification's section "Names" has them.
 
 /// The types that have their name from Avro.
-pub(crate) const PRIMITIVES: [&str; 8] = [
+pub const PRIMITIVES: [&str; 8] = [
     "null", "boolean", "int", "long", "float", "double", "bytes", "string",
 ];
 

@@ -145,7 +145,7 @@ impl Document {
     }
 
     fn compile(&self, pointer: &str) -> Result<Validator, String> {
-        let compiled = self.inner.validator(&encoded(pointer));
+        let compiled = self.inner.validator(pointer);
         compiled.map_err(|error| shortened(&error))
     }
 
@@ -238,19 +238,6 @@ pub(crate) fn token(name: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(name)
     }
-}
-
-/// Percent-encodes a JSON Pointer for a fragment (RFC 3986 §3.5).
-fn encoded(pointer: &str) -> String {
-    let mut out = String::with_capacity(pointer.len());
-    for byte in pointer.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.~$".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 fn decoded(fragment: &str) -> Option<String> {

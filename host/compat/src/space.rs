@@ -359,14 +359,8 @@ impl<'a> Space<'a> {
             return *known;
         }
         self.budget.take(2);
-        let validator = self.patterns.entry(pattern.to_owned()).or_insert_with(|| {
-            let options =
-                jsonschema::PatternOptions::regex().size_limit(sandbar_validator::PATTERN_SIZE);
-            jsonschema::options()
-                .with_pattern_options(options)
-                .build(&serde_json::json!({"pattern": pattern}))
-                .ok()
-        });
+        let known = self.patterns.entry(pattern.to_owned());
+        let validator = known.or_insert_with(|| sandbar_validator::pattern(pattern));
         let name = Value::from(name);
         let found = validator.as_ref().is_some_and(|one| one.is_valid(&name));
         self.names.insert(key, found);

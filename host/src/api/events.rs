@@ -291,17 +291,11 @@ async fn stream(
     Ok((headers, body::Body::from_stream(events)).into_response())
 }
 
-/// As a server-sent event. An id alone is no event to a client, which keeps it for its Last-Event-ID.
+/// As a server-sent event.
 fn sent(written: Written<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"id: ");
-    out.extend_from_slice(written.cursor.as_bytes());
-    if let Some((r#type, json)) = written.event {
-        out.extend_from_slice(b"\nevent: ");
-        let start = out.len();
-        out.extend_from_slice(r#type.as_bytes());
-        parts::one_line(&mut out[start..]);
-        out.extend_from_slice(b"\ndata: ");
-        out.extend_from_slice(json);
-    }
-    out.extend_from_slice(b"\n\n");
+    let event = written.event.map(|(r#type, json)| {
+        let data = |out: &mut Vec<u8>| out.extend_from_slice(json);
+        (r#type, data)
+    });
+    parts::message(written.cursor, event, out);
 }

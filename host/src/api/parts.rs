@@ -48,9 +48,30 @@ pub(super) fn document(problem: Problem) -> serde_json::Value {
     serde_json::to_value(ProblemDocument::from(problem)).unwrap_or_default()
 }
 
-/// A server-sent event must not have the end of a line in a field.
-pub(super) fn one_line(text: &mut [u8]) {
-    for byte in text {
+/// Appends a server-sent event: its id, and its type with what writes its data, JSON. An id alone is no event
+/// to a client, which keeps it for its Last-Event-ID.
+pub(super) fn message(
+    id: &str,
+    event: Option<(&str, impl FnOnce(&mut Vec<u8>))>,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"id: ");
+    out.extend_from_slice(id.as_bytes());
+    if let Some((r#type, data)) = event {
+        out.extend_from_slice(b"\nevent: ");
+        on_one_line(|out| out.extend_from_slice(r#type.as_bytes()), out);
+        out.extend_from_slice(b"\ndata: ");
+        on_one_line(data, out);
+    }
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Appends what is written without ends of lines: no field of a server-sent event may have one, and in JSON,
+/// outside of strings, where they must be escaped, they are but white space.
+pub(super) fn on_one_line(write: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
+    let start = out.len();
+    write(out);
+    for byte in &mut out[start..] {
         if matches!(byte, b'\n' | b'\r') {
             *byte = b' ';
         }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     clock,
     dead_letter::Cause,
-    deliver::{Outcome, Patience, Settled, Subscription, Taken, Token, Way, attempt},
+    deliver::{Made, Outcome, Patience, Settled, Subscription, Taken, Token, Way, attempt},
     hub::Hub,
     problem::{Code, Place, Problem},
 };
@@ -33,7 +33,7 @@ use streamed::{LINES, SERVER_SENT, streamed_events};
 
 const LONGEST_LEASE: f64 = 12.0 * 60.0 * 60.0;
 /// As long as a lease may be.
-const LONGEST_DELAY_MS: u64 = 12 * 60 * 60 * 1000;
+const LONGEST_DELAY_MS: u64 = LONGEST_LEASE as u64 * 1000;
 /// A batch has no more bytes, unless its one event has; less where there is little room for answers.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
@@ -166,27 +166,16 @@ async fn take(
     lease: Duration,
     way: &Way,
 ) -> Result<Option<(Bytes, String)>, Problem> {
-    let mut room = way.portion(BATCH_BYTES, Patience::Answer).await?;
-    let mut most = room.bytes();
-    loop {
+    let take = async |most| {
         let make = |taken: Taken| {
             let token = Token::Lease(taken.lease).to_string();
             let body = (!taken.events.is_empty()).then(|| taken.to_json());
-            (taken.needs, body, token)
+            Made::of(body.map(|body| (body, token)), taken.needs)
         };
-        let taken = subscription.take_with(limit, most, lease, make);
-        match taken.await? {
-            (Some(needs), _, _) => {
-                drop(room);
-                room = way.take(needs, Patience::Answer).await?;
-                // Where there is not so much at all, it has all there is.
-                most = needs;
-            }
-            (None, body, token) => {
-                return Ok(body.map(|body| (way.hold(body, room, Patience::Answer), token)));
-            }
-        }
-    }
+        subscription.take_with(limit, most, lease, make).await
+    };
+    let (taken, room) = way.make(BATCH_BYTES, Patience::Answer, take).await?;
+    Ok(taken.map(|(body, token)| (way.hold(body, room, Patience::Answer), token)))
 }
 
 /// What became of events. Each token is that of an event (`sandbarlease`) or of a whole batch (the

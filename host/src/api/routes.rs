@@ -1,5 +1,7 @@
 //! Routes over HTTP.
 
+use std::sync::Arc;
+
 use axum::{
     Json as Answer,
     extract::{Path, State},
@@ -90,7 +92,7 @@ fn answer(
         document: route.document,
         paused: route.paused,
         activation: route.activation,
-        history: route.history,
+        history: Arc::unwrap_or_clone(route.history),
     }
 }
 
@@ -108,7 +110,7 @@ pub(super) struct RollBackRouteRequest {
     responses((status = 200, body = RouteList)))]
 pub(super) async fn list(State(hub): Shared) -> Answer<RouteList> {
     let routes = hub.catalog.routes().into_iter().map(|(name, route)| {
-        let history = Vec::new();
+        let history = Arc::default();
         answer(&hub, &name, crate::catalog::Route { history, ..route })
     });
     Answer(RouteList {

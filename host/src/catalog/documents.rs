@@ -251,7 +251,25 @@ pub struct RouteDocument {
     pub start: Start,
 }
 
+/// What a route runs: what it gives out depends on nothing else of its document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runs {
+    steps: Vec<StepDocument>,
+    to: Vec<Name>,
+    decode: Option<Decode>,
+}
+
 impl RouteDocument {
+    /// The same for documents that run the same.
+    #[must_use]
+    pub fn runs(&self) -> Runs {
+        Runs {
+            steps: self.steps.clone(),
+            to: self.to.clone(),
+            decode: self.decode,
+        }
+    }
+
     /// Whether a step names this plugin version or channel.
     #[must_use]
     pub fn names(&self, reference: &str) -> bool {

@@ -188,7 +188,7 @@ impl PushDocument {
         }
         let mut seen: Vec<HeaderName> = Vec::new();
         for (name, value) in &self.headers {
-            let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("{pointer}/{}", crate::pointer::token(name));
             let wrong = |reason: &str| Err(invalid(&pointer, reason));
             let Ok(header) = name.parse::<HeaderName>() else {
                 return wrong("is no legal name of a header");

@@ -43,7 +43,7 @@ pub(super) struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     activation: Option<WentLive>,
     #[serde(default)]
-    history: Vec<RouteChange>,
+    history: Arc<Vec<RouteChange>>,
 }
 
 /// A route as it is wanted.
@@ -54,7 +54,7 @@ pub struct Route {
     /// How its steps and targets came to be what they are; absent where the gate had no say.
     pub activation: Option<WentLive>,
     /// What it was made to run, oldest first; the last 20.
-    pub history: Vec<RouteChange>,
+    pub history: Arc<Vec<RouteChange>>,
 }
 
 /// A route as it would be, everything in it looked up and tried.
@@ -154,9 +154,10 @@ impl Catalog {
         };
         let (before, mut history) = match known {
             Some(route) => (route.activation, route.history),
-            None => (None, Vec::new()),
+            None => (None, Arc::default()),
         };
         if now.is_new {
+            let history = Arc::make_mut(&mut history);
             history.push(RouteChange {
                 at: clock::to_text(clock::now()),
                 by: because.by,
@@ -182,8 +183,8 @@ impl Catalog {
     /// `unknown-route`, `nothing-to-roll-back`.
     pub fn route_before(&self, name: &str) -> Result<RouteDocument, Problem> {
         let (name, route) = self.route(name)?;
-        let mut changes = route.history.into_iter().rev().skip(1);
-        let before = changes.next().map(|change| change.document);
+        let mut changes = route.history.iter().rev().skip(1);
+        let before = changes.next().map(|change| change.document.clone());
         before.ok_or_else(|| {
             let detail = format!("nothing is known of what route {name} ran before");
             Problem::new(Code::NothingToRollBack, detail)
@@ -255,11 +256,7 @@ fn planned(
         );
         return Err(Problem::new(Code::RouteSourceFixed, detail));
     }
-    let is_new = existing.is_none_or(|route| {
-        let before = &route.document;
-        (&before.steps, &before.to, &before.decode)
-            != (&document.steps, &document.to, &document.decode)
-    });
+    let is_new = existing.is_none_or(|route| route.document.runs() != document.runs());
     Ok(PlannedRoute {
         affected: Affected {
             basis: Basis::of(state, &resolved),

@@ -507,7 +507,7 @@ pub fn check_partition(
         known.push(partition.to_string());
     }
     known.truncate(10);
-    let pointer = format!("{pointer}/{}", named.replace('~', "~0").replace('/', "~1"));
+    let pointer = format!("{pointer}/{}", crate::pointer::token(named));
     let reason = format!(
         "the subscription has no partition {named:?}; it has {}",
         known.join(", ")

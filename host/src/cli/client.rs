@@ -10,7 +10,7 @@ use reqwest::{
 use serde_json::Value;
 
 pub(super) use super::failure::Failure;
-use super::output::say;
+use super::{Outcome, output::say};
 use crate::diff;
 
 /// How long an answer may take.
@@ -133,6 +133,19 @@ impl Client {
             human(answer);
         }
     }
+
+    /// The same of an answer whose data a [`Value`] may not hold: as JSON it is printed as it is written.
+    pub(super) fn print_written(
+        &self,
+        answer: &str,
+        human: impl FnOnce(&str) -> Outcome,
+    ) -> Outcome {
+        if self.json {
+            say!("{answer}");
+            return Ok(());
+        }
+        human(answer)
+    }
 }
 
 /// An answer; nothing is `null`. Data in it may be JSON that a [`Value`] does not hold.
@@ -158,11 +171,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         return Ok(bytes);
     }
     std::fs::read(path).map_err(|error| {
-        let reason = format!("cannot read {}: {error}", path.display());
-        match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::Missing(reason),
-            _ => Failure::Local(reason),
-        }
+        Failure::unread(&error, format!("cannot read {}: {error}", path.display()))
     })
 }
 

@@ -184,13 +184,8 @@ fn told(version: Value, comparison: &Comparison) -> Value {
 
 /// The schema files of a folder in the order of their names, numbers by their value; or one file.
 fn earlier(folder: &Path, format: Format) -> Result<Vec<PathBuf>, Failure> {
-    let unreadable = |error: std::io::Error| {
-        let reason = format!("{}: {error}", folder.display());
-        match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::Missing(reason),
-            _ => Failure::Local(reason),
-        }
-    };
+    let unreadable =
+        |error: std::io::Error| Failure::unread(&error, format!("{}: {error}", folder.display()));
     if folder.is_file() {
         return Ok(vec![folder.to_owned()]);
     }

@@ -115,13 +115,11 @@ pub(super) fn run(client: &Client, command: &DeadLetterCommand) -> Outcome {
         DeadLetterCommand::Show { id } => {
             let request = client.request(reqwest::Method::GET, &path(&["dead-letters", id])?);
             let text = client.text(request)?;
-            if client.json {
-                say!("{text}");
-                return Ok(());
-            }
-            let letter: Letter<'_> = serde_json::from_str(&text).map_err(Failure::local)?;
-            show(&parsed(&text)?, letter.event.get());
-            Ok(())
+            client.print_written(&text, |text| {
+                let letter: Letter<'_> = serde_json::from_str(text).map_err(Failure::local)?;
+                show(&parsed(text)?, letter.event.get());
+                Ok(())
+            })
         }
         DeadLetterCommand::Redrive(args) => redrive(client, args),
     }
@@ -139,16 +137,14 @@ fn list(client: &Client, list: &ListArgs) -> Outcome {
         .request(reqwest::Method::GET, "/v1/dead-letters")
         .query(&query);
     let text = client.text(request)?;
-    if client.json {
-        say!("{text}");
-        return Ok(());
-    }
-    let answer = parsed(&text)?;
-    rows(&answer["dead_letters"]);
-    if let Some(next) = answer["next"].as_str() {
-        say!("there are more: --after {next}");
-    }
-    Ok(())
+    client.print_written(&text, |text| {
+        let answer = parsed(text)?;
+        rows(&answer["dead_letters"]);
+        if let Some(next) = answer["next"].as_str() {
+            say!("there are more: --after {next}");
+        }
+        Ok(())
+    })
 }
 
 fn redrive(client: &Client, args: &RedriveArgs) -> Outcome {

@@ -43,6 +43,14 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// A file or folder cannot be read.
+    pub(super) fn unread(error: &std::io::Error, reason: String) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::Missing(reason),
+            _ => Self::Local(reason),
+        }
+    }
+
     pub(super) fn local(reason: impl std::fmt::Display) -> Self {
         Self::Local(reason.to_string())
     }

@@ -11,7 +11,7 @@ use fluent_uri::{Uri, UriRef};
 use jsonschema::Draft;
 use serde_json::{Map, Value};
 
-use super::{Definition, InvalidSchema, schema::encoded, violation::shortened};
+use super::{Definition, InvalidSchema, violation::shortened};
 
 /// Where a schema without an address of its own stands.
 const BASE: &str = "sandbar://contracts/";
@@ -154,7 +154,7 @@ impl Bundler {
             .find(|key| !self.taken.contains(key))
             .unwrap_or_default();
         self.taken.push(key.clone());
-        let token = key.replace('~', "~0").replace('/', "~1");
+        let token = crate::pointer::token(&key);
         let place = format!("/{}/{token}", self.home);
         self.places.insert(target.to_owned(), place.clone());
         let rewritten = self
@@ -202,7 +202,7 @@ impl Bundler {
         let mut rewritten = Map::new();
         for (name, member) in members {
             at.push('/');
-            at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            at.push_str(&crate::pointer::token(name));
             match (name.as_str(), member) {
                 ("$schema", Value::String(_)) if is_part && is_root => {}
                 ("$ref", Value::String(reference)) => {
@@ -243,7 +243,7 @@ impl Bundler {
                     let mut parts = Map::new();
                     for (part, schema) in named {
                         at.push('/');
-                        at.push_str(&part.replace('~', "~0").replace('/', "~1"));
+                        at.push_str(&crate::pointer::token(part));
                         parts.insert(part.clone(), self.schema(schema, scope, at)?);
                         at.truncate(inside);
                     }
@@ -295,7 +295,10 @@ impl Scope<'_> {
         if schema.pointer(&pointer).is_none() {
             return Err(format!("{:?} is not in that schema", shortened(reference)));
         }
-        Ok(format!("#{}", encoded(&format!("{place}{pointer}"))))
+        Ok(format!(
+            "#{}",
+            sandbar_validator::fragment(&format!("{place}{pointer}"))
+        ))
     }
 }
 
@@ -339,7 +342,7 @@ fn anchor(value: &Value, name: &str, at: &mut String) -> Option<String> {
             }
             for (key, member) in members {
                 at.push('/');
-                at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                at.push_str(&crate::pointer::token(key));
                 if let Some(found) = anchor(member, name, at) {
                     return Some(found);
                 }

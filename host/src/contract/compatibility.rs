@@ -188,7 +188,7 @@ pub fn flaw(definition: &Definition) -> Option<(String, String)> {
     };
     types.iter().find_map(|(name, reference)| {
         let pointer = super::schema::pointer_of(reference).ok()?;
-        let at = format!("/types/{}", name.replace('~', "~0").replace('/', "~1"));
+        let at = super::type_pointer(name);
         document.flaw(&pointer).map(|reason| (at, reason))
     })
 }

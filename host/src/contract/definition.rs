@@ -175,7 +175,7 @@ impl Definition {
         match self.format {
             Format::Protobuf => {}
             // An Avro schema may be the name of a primitive type, which is a string itself.
-            Format::Avro if super::AVRO_PRIMITIVES.contains(&text.trim()) => {}
+            Format::Avro if sandbar_avro::PRIMITIVES.contains(&text.trim()) => {}
             Format::Json | Format::Avro => {
                 let parsed = serde_json::from_str(text).map_err(|error| InvalidSchema {
                     pointer: "/schema".to_owned(),

@@ -5,20 +5,17 @@ use std::collections::HashSet;
 use jsonschema::Draft;
 use serde_json::{Map, Value};
 
-use super::{InvalidSchema, bundle::address, violation::shortened};
-
-/// Where a document without an address of its own stands.
-const BASE: &str = "sandbar://contract/";
+use super::{InvalidSchema, bundle::address, schema::ADDRESS, violation::shortened};
 
 /// The first reference that leads to what is not in the document, if there is one.
 pub(super) fn first(schema: &Value, draft: Draft) -> Option<InvalidSchema> {
     let mut known = Known {
         id: if draft == Draft::Draft4 { "id" } else { "$id" },
-        addresses: HashSet::from([BASE.to_owned()]),
+        addresses: HashSet::from([ADDRESS.to_owned()]),
         names: HashSet::new(),
     };
-    known.gather(schema, BASE);
-    known.find(schema, BASE, &mut "/schema".to_owned())
+    known.gather(schema, ADDRESS);
+    known.find(schema, ADDRESS, &mut "/schema".to_owned())
 }
 
 /// What a document has that can be referred to.
@@ -69,7 +66,7 @@ impl Known {
                 let base = own.as_deref().unwrap_or(base);
                 for (name, member) in members {
                     at.push('/');
-                    at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                    at.push_str(&crate::pointer::token(name));
                     let reference = member.as_str().filter(|_| {
                         matches!(name.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef")
                     });

@@ -78,7 +78,7 @@ pub struct Evidence {
     pub json: u64,
     /// Those of the latter whose data is Avro or Protobuf, and was read as JSON by the schema that wrote it.
     /// The draft says what that JSON looks like; a contract of it refuses the events as they are.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "crate::omit::zero")]
     pub decoded: u64,
     /// Those whose data is not JSON, or that have none: the draft refuses them.
     pub not_json: u64,
@@ -92,11 +92,6 @@ pub struct Evidence {
     /// What the draft leaves out, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_none(count: &u64) -> bool {
-    *count == 0
 }
 
 fn parse(data: &[u8]) -> Result<Value, String> {

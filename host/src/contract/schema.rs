@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{InvalidSchema, elsewhere, violation::shortened};
 
 /// Where a document without an address of its own stands; nothing can be fetched from there.
-const ADDRESS: &str = "sandbar://contract/";
+pub(super) const ADDRESS: &str = "sandbar://contract/";
 /// The most objects in a schema document. GitHub's webhooks have 6,200.
 const MOST_OBJECTS: usize = 50_000;
 /// The most values in a schema document, those of `enum` among them.
@@ -54,7 +54,7 @@ impl Document {
 
     /// Compiles the part at `pointer`, a JSON Pointer.
     pub fn validator(&self, pointer: &str) -> Result<Validator, String> {
-        let compiled = self.inner.validator(&encoded(pointer));
+        let compiled = self.inner.validator(pointer);
         compiled.map_err(|error| shortened(&error))
     }
 }
@@ -80,20 +80,6 @@ fn address_of(schema: &Value, draft: Draft) -> String {
         .filter(|own| fluent_uri::Uri::parse(*own).is_ok() && !own.contains("//json-schema.org/"))
         .unwrap_or(ADDRESS)
         .to_owned()
-}
-
-/// What must be encoded in a fragment (RFC 3986 §3.5).
-const FRAGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'$');
-
-/// A JSON Pointer as a fragment.
-pub(super) fn encoded(pointer: &str) -> String {
-    percent_encoding::utf8_percent_encode(pointer, FRAGMENT).collect()
 }
 
 /// A fragment as the JSON Pointer or name that it is; `None` when it is not UTF-8.
@@ -130,7 +116,7 @@ fn check_references(value: &Value, at: &mut String, root: &Value) -> Result<(), 
                     continue;
                 }
                 at.push('/');
-                at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                at.push_str(&crate::pointer::token(name));
                 if let Value::String(text) = member {
                     check_text(name, text, root).map_err(|reason| InvalidSchema {
                         pointer: at.clone(),

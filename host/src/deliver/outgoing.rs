@@ -66,6 +66,21 @@ pub enum Patience {
     Stream,
 }
 
+/// What was made for an answer or a part of a stream.
+#[derive(Debug)]
+pub enum Made<T> {
+    Fits(T),
+    /// Nothing: the first event alone has so many bytes.
+    Needs(usize),
+}
+
+impl<T> Made<T> {
+    /// What was made, unless its first event needs more.
+    pub fn of(made: T, needs: Option<usize>) -> Self {
+        needs.map_or(Self::Fits(made), Self::Needs)
+    }
+}
+
 impl Outgoing {
     /// Room for so many bytes.
     #[must_use]
@@ -184,22 +199,40 @@ impl Way {
         Self { outgoing, link }
     }
 
-    /// Room for an answer, or a part of a stream, of at most `most` bytes that may as well be smaller:
-    /// less the more is taken.
+    /// Has an answer, or a part of a stream, of at most `most` bytes made in the room that there is for it: less
+    /// the more is taken, at least one event. `make` is told how many bytes it may have, and is asked once more
+    /// where its first event has more. Gives the room with what was made.
     ///
     /// # Errors
-    /// `busy`, of an answer.
-    pub async fn portion(&self, most: usize, patience: Patience) -> Result<Part, Problem> {
-        self.take(self.outgoing.room(patience).portion(most), patience)
-            .await
+    /// `busy`, of an answer; those of `make`.
+    pub async fn make<T, F>(
+        &self,
+        most: usize,
+        patience: Patience,
+        make: impl Fn(usize) -> F,
+    ) -> Result<(T, Part), Problem>
+    where
+        F: Future<Output = Result<Made<T>, Problem>>,
+    {
+        let portion = self.outgoing.room(patience).portion(most);
+        let mut room = self.take(portion, patience).await?;
+        let mut fits = room.bytes();
+        loop {
+            match make(fits).await? {
+                Made::Fits(made) => return Ok((made, room)),
+                Made::Needs(needs) => {
+                    // Who holds room must not wait for more.
+                    drop(room);
+                    room = self.take(needs, patience).await?;
+                    // Where there is not so much at all, it has all there is.
+                    fits = needs;
+                }
+            }
+        }
     }
 
-    /// Room for so many bytes; for more than there is at all, all of it. Who holds room must not wait
-    /// for more.
-    ///
-    /// # Errors
-    /// `busy`, of an answer.
-    pub async fn take(&self, bytes: usize, patience: Patience) -> Result<Part, Problem> {
+    /// Room for so many bytes; for more than there is at all, all of it.
+    async fn take(&self, bytes: usize, patience: Patience) -> Result<Part, Problem> {
         let taking = self.outgoing.room(patience).take(bytes);
         self.outgoing.wait(taking, patience).await
     }

@@ -8,7 +8,7 @@ use sandbar_types::{AttributeValue, Batch, Offset, PartitionId, Provenance};
 use super::{
     EventFilter,
     lineage::Producer,
-    outgoing::{Patience, Way},
+    outgoing::{Made, Patience, Way},
     reads::Reads,
 };
 use crate::{
@@ -156,23 +156,18 @@ impl Reader {
         limit: usize,
         wanted: &EventFilter,
     ) -> Result<Page, Problem> {
-        let mut room = way.portion(PAGE_BYTES, Patience::Answer).await?;
-        let mut most = room.bytes();
-        loop {
+        let read = async |most| {
             let selection = wanted.clone();
             let read = self.blocking(partition, move |reader, partition| {
                 reader.read(partition, from, limit, most, &selection)
             });
-            let mut page = read.await?;
-            let Some(needs) = page.needs else {
-                page.room = Some(room);
-                return Ok(page);
-            };
-            drop(room);
-            room = way.take(needs, Patience::Answer).await?;
-            // Where there is not so much at all, it has all there is.
-            most = needs;
-        }
+            let page = read.await?;
+            let needs = page.needs;
+            Ok(Made::of(page, needs))
+        };
+        let (mut page, room) = way.make(PAGE_BYTES, Patience::Answer, read).await?;
+        page.room = Some(room);
+        Ok(page)
     }
 
     async fn blocking<T: Send + 'static>(

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{
     EventFilter, Reader,
-    outgoing::{Patience, Way},
+    outgoing::{Made, Patience, Way},
     page::{decode, encode, refusal},
 };
 use crate::problem::Problem;
@@ -52,8 +52,8 @@ impl std::fmt::Display for Cursor {
 pub struct Written<'a> {
     /// What to go on from after this.
     pub cursor: &'a str,
-    /// The type of an event, and the event in the CloudEvents JSON format, on one line. Nothing where
-    /// events were passed over that are not wanted.
+    /// The type of an event, and the event in the CloudEvents JSON format. Nothing where events were passed
+    /// over that are not wanted.
     pub event: Option<(&'a str, &'a [u8])>,
 }
 
@@ -92,11 +92,12 @@ pub async fn follow(
     }
     loop {
         let mut moved = false;
-        for (partition, watch) in follower.partitions.clone().iter().zip(&mut watches) {
-            let from = follower.from(partition);
+        for (index, watch) in watches.iter_mut().enumerate() {
+            let from = follower.from(&follower.partitions[index]);
             if *watch.borrow_and_update() <= from {
                 continue;
             }
+            let partition = &follower.partitions[index].clone();
             let Ok(place) = sender.reserve().await else {
                 return;
             };
@@ -134,21 +135,17 @@ impl Follower {
 
     /// What is sent next of a partition.
     async fn part(&mut self, reader: &Reader, partition: &PartitionId) -> Result<Bytes, Problem> {
-        let mut room = self.way.portion(PART_BYTES, Patience::Stream).await?;
-        let mut most = room.bytes();
-        loop {
-            let (this, reader, source) = (self.clone(), reader.clone(), partition.clone());
+        let this = &*self;
+        let read = async |most| {
+            let (this, reader, source) = (this.clone(), reader.clone(), partition.clone());
             let read = tokio::task::spawn_blocking(move || this.read(&reader, &source, most));
             let part = read.await.map_err(Problem::internal)??;
-            let Some(needs) = part.needs else {
-                self.cursor = part.cursor;
-                return Ok(self.way.hold(part.body, room, Patience::Stream));
-            };
-            drop(room);
-            room = self.way.take(needs, Patience::Stream).await?;
-            // Where there is not so much at all, it has all there is.
-            most = needs;
-        }
+            let needs = part.needs;
+            Ok(Made::of(part, needs))
+        };
+        let (part, room) = self.way.make(PART_BYTES, Patience::Stream, read).await?;
+        self.cursor = part.cursor;
+        Ok(self.way.hold(part.body, room, Patience::Stream))
     }
 
     /// Blocks on the disk.
@@ -180,12 +177,6 @@ impl Follower {
                 }
                 json.clear();
                 encode(partition, &frame, &batch, index, &mut json);
-                // Outside of strings, where they must be escaped, these are but white space.
-                for byte in &mut json {
-                    if matches!(byte, b'\n' | b'\r') {
-                        *byte = b' ';
-                    }
-                }
                 let before = part.cursor.0.insert(partition.partition, next);
                 let cursor = part.cursor.to_string();
                 let start = part.body.len();

@@ -264,6 +264,14 @@ impl Webhook {
         self.client.exchange(request).await
     }
 
+    /// What the endpoint allows, having been asked.
+    fn allowed(&self, exchange: &Exchange) -> Result<handshake::Allowed, String> {
+        match &exchange.ended {
+            Ok(answer) => handshake::judge(answer.status, &answer.headers, &self.document.origin),
+            Err(failure) => Err(failure.reason.clone()),
+        }
+    }
+
     /// Whether it is left alone for a while.
     #[must_use]
     pub fn rests(&self) -> bool {

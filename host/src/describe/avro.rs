@@ -2,11 +2,8 @@
 //! beside a namespace, and follows a `$ref` wherever it stands. What does not count for data is left out
 //! where it would not be understood; where something else would not be, there is no such schema.
 
+use sandbar_avro::PRIMITIVES;
 use serde_json::{Map, Value};
-
-const PRIMITIVES: [&str; 8] = [
-    "null", "boolean", "int", "long", "float", "double", "bytes", "string",
-];
 
 /// The same schema; `None` where AsyncAPI has no words for it. Names that it refers to are in it.
 pub(super) fn worded(schema: &Value) -> Option<Value> {

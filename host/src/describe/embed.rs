@@ -12,7 +12,7 @@ use jsonschema::Draft;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use crate::contract::plain_name;
+use crate::{contract::plain_name, pointer};
 
 /// Where a schema stands that says nothing of it.
 const ADDRESS: &str = "sandbar:contract";
@@ -169,7 +169,7 @@ impl<'a> Embedding<'a> {
                 continue;
             }
             at.push('/');
-            at.push_str(&escape(name));
+            at.push_str(&pointer::token(name));
             self.scan(member, at, &address, &resource);
             at.truncate(length);
         }
@@ -259,7 +259,7 @@ impl<'a> Embedding<'a> {
         let mut out = Map::new();
         let mut references = Vec::new();
         for (keyword, value) in members {
-            let place = || format!("{at}/{}", escape(keyword));
+            let place = || format!("{at}/{}", pointer::token(keyword));
             match keyword.as_str() {
                 "$ref" | "$dynamicRef" | "$recursiveRef" => {
                     if let Value::String(reference) = value {
@@ -342,7 +342,7 @@ impl<'a> Embedding<'a> {
             return json!({});
         };
         let each = members.iter().map(|(name, member)| {
-            let place = format!("{at}/{}", escape(name));
+            let place = format!("{at}/{}", pointer::token(name));
             (name.clone(), self.write(member, &place))
         });
         Value::Object(each.collect())
@@ -362,7 +362,7 @@ impl<'a> Embedding<'a> {
             if member.is_array() {
                 names.insert(name.clone(), member.clone());
             } else {
-                let written = self.write(member, &format!("{at}/{}", escape(name)));
+                let written = self.write(member, &format!("{at}/{}", pointer::token(name)));
                 schemas.insert(name.clone(), written);
             }
         }
@@ -405,10 +405,6 @@ fn resolve(reference: &str, address: &str) -> Option<String> {
 /// An address and its fragment, without `#`.
 fn split(reference: &str) -> (&str, &str) {
     reference.split_once('#').unwrap_or((reference, ""))
-}
-
-fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Whether a default is among the values of its own schema, as far as `enum`, `const` and `type` tell.

@@ -7,21 +7,6 @@ use serde_json::{Value, json};
 use super::embed::{Dialect, Embedded, embed};
 use crate::{catalog::BoundContract, contract::Format};
 
-/// The parts of a contract's schema that its types name, as JSON Pointers.
-fn parts_of(bound: &BoundContract) -> Option<BTreeMap<String, String>> {
-    let types = bound.definition.types.as_ref()?;
-    let pointer = |reference: &str| {
-        let fragment = reference.trim_start_matches('#');
-        let decoded = percent_encoding::percent_decode_str(fragment).decode_utf8_lossy();
-        decoded.into_owned()
-    };
-    let each = types.iter();
-    Some(
-        each.map(|(name, reference)| (name.clone(), pointer(reference)))
-            .collect(),
-    )
-}
-
 /// A contract's schema as it stands at `base`; its types by the references to their parts.
 pub(super) struct Payload {
     pub schema: Value,
@@ -33,17 +18,11 @@ pub(super) struct Payload {
 /// for others to import, takes nothing.
 pub(super) fn payload(bound: &BoundContract, base: &str, dialect: Dialect) -> Payload {
     let definition = &bound.definition;
-    let found = match definition.format {
-        Format::Json => (definition.bundled()).map(|whole| (whole, parts_of(bound))),
-        Format::Avro | Format::Protobuf => definition.json_form().map(|form| {
-            let typed = definition.format == Format::Protobuf && definition.types.is_some();
-            let places = form.places.into_iter();
-            let parts = places.filter_map(|(name, pointer)| Some((name?, pointer)));
-            (form.schema, typed.then(|| parts.collect()))
-        }),
-    };
-    let (whole, parts) = match found {
-        Ok(found) => found,
+    let (whole, parts) = match definition.json_form() {
+        Ok(form) => {
+            let parts = (form.places.into_iter()).map(|(name, pointer)| Some((name?, pointer)));
+            (form.schema, parts.collect::<Option<BTreeMap<_, _>>>())
+        }
         Err(error) => {
             let schema = match definition.format {
                 Format::Protobuf => {

@@ -61,17 +61,11 @@ pub struct Tally {
     pub retried: u64,
     pub failed: u64,
     /// Not run any more: enough had failed, or time was up.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "crate::omit::zero")]
     pub left: u64,
     /// Events that the contract of the source would not take any more.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "crate::omit::zero")]
     pub unfit: u64,
-}
-
-// serde hands references.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_none(count: &u64) -> bool {
-    *count == 0
 }
 
 /// One way in which a route fails.

@@ -12,7 +12,7 @@ use crate::{
     catalog::{Because, Put, ShadowDocument, ShadowRecord},
     clock,
     problem::{Code, Problem},
-    shadow::{Against, Example, Promotion, ShadowReport, ShadowState},
+    shadow::{Example, Promotion, ShadowReport, ShadowState},
 };
 
 /// A shadow and what it found.
@@ -169,7 +169,7 @@ impl Hub {
         }
         let (name, known) = self.catalog.route(&route)?;
         let running = self.processor.follow(&name);
-        let running = running.map(|control| Against::of(&control.borrow().route.document));
+        let running = running.map(|control| control.borrow().route.document.runs());
         if let Some(running) = running
             && !self.shadows.is_compared_with(&name, &running)
         {

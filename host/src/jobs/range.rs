@@ -140,7 +140,7 @@ fn offsets(topic: &Topic, pointer: &str, point: &Point) -> Result<BTreeMap<u32, 
                 topic.name,
                 topic.partitions - 1
             );
-            let place = name.replace('~', "~0").replace('/', "~1");
+            let place = crate::pointer::token(name);
             invalid(&format!("{pointer}/offsets/{place}"), reason)
         })?;
         found.insert(number, *offset);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sandbar_types::{Name, Offset};
+use sandbar_types::Offset;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::recent::Recent;
-use crate::catalog::{Decode, RouteDocument, ShadowDocument, StepDocument};
+use crate::catalog::{Runs, ShadowDocument};
 
 /// Places that are counted one by one.
 const MOST_PLACES: usize = 500;
@@ -63,16 +63,10 @@ pub struct ShadowReport {
     /// What the candidate costs.
     pub candidate: Cost,
     /// How often the count began anew because the route ran something else.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "crate::omit::zero")]
     pub restarted: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promotion: Option<Promotion>,
-}
-
-// serde hands references.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_none(count: &u64) -> bool {
-    *count == 0
 }
 
 /// How often a place differs, and how.
@@ -128,37 +122,17 @@ pub struct Difference {
 pub(super) struct Progress {
     /// The next offset by partition.
     pub next: BTreeMap<u32, Offset>,
-    /// What the candidate is compared with.
+    /// What the candidate is compared with, its steps naming versions.
     #[serde(default)]
-    pub against: Option<Against>,
+    pub against: Option<Runs>,
     pub report: ShadowReport,
     #[serde(skip)]
     pub recent: Recent,
 }
 
-/// What a route runs: another is compared with anew.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Against {
-    steps: Vec<StepDocument>,
-    to: Vec<Name>,
-    decode: Option<Decode>,
-}
-
-impl Against {
-    /// Of a document whose steps name versions.
-    #[must_use]
-    pub fn of(pinned: &RouteDocument) -> Self {
-        Self {
-            steps: pinned.steps.clone(),
-            to: pinned.to.clone(),
-            decode: pinned.decode,
-        }
-    }
-}
-
 impl Progress {
     /// Counts anew where the route runs something else than what was compared; where reading goes on stays.
-    pub(super) fn compare_with(&mut self, against: Against) {
+    pub(super) fn compare_with(&mut self, against: Runs) {
         if self.against.as_ref() == Some(&against) {
             return;
         }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     compare::{Source, compare},
-    report::{Against, Difference, Progress, ShadowState},
+    report::{Difference, Progress, ShadowState},
     sources,
 };
 use crate::{
@@ -128,7 +128,7 @@ impl Task {
             let partitions = sources(&self.shared, &route.document.from)?;
             {
                 let mut progress = self.progress();
-                progress.compare_with(Against::of(&route.document));
+                progress.compare_with(route.document.runs());
                 let report = &mut progress.report;
                 if report.state == ShadowState::Stalled {
                     report.state = ShadowState::Comparing;

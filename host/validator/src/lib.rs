@@ -10,6 +10,7 @@
 
 mod counted;
 mod deep;
+mod fragment;
 mod looks;
 mod pattern;
 mod places;
@@ -17,15 +18,13 @@ mod validator;
 
 use std::sync::{Arc, OnceLock};
 
-use jsonschema::{Draft, PatternOptions, Registry, uri};
+use jsonschema::{Draft, Registry, uri};
 use serde_json::{Value, json};
 
-pub use pattern::{PatternFlaw, pattern_flaw};
+pub use fragment::fragment;
+pub use pattern::{PatternFlaw, pattern, pattern_flaw};
 pub use places::{Parts, parts};
 pub use validator::{Found, Validator, Verdict, message};
-
-/// The most memory that one compiled pattern may take, in bytes.
-pub const PATTERN_SIZE: usize = 1024 * 1024;
 
 /// A schema document, prepared once; its parts are compiled one by one.
 #[derive(Clone)]
@@ -62,12 +61,12 @@ impl Document {
         Ok(document)
     }
 
-    /// Compiles the part at a JSON Pointer, to which `encoded` is the fragment.
+    /// Compiles the part at a JSON Pointer.
     ///
     /// # Errors
     /// When it cannot be compiled: in the validator's words.
-    pub fn validator(&self, encoded: &str) -> Result<Validator, String> {
-        Validator::new(self.0.clone(), encoded)
+    pub fn validator(&self, pointer: &str) -> Result<Validator, String> {
+        Validator::new(self.0.clone(), &fragment(pointer))
     }
 }
 
@@ -99,7 +98,7 @@ impl Prepared {
             .with_draft(self.draft)
             .with_registry(registry)
             .should_validate_formats(true)
-            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE));
+            .with_pattern_options(pattern::options());
         if counting {
             options = options.with_keyword(counted::STEP, counted::keyword);
         }

@@ -557,21 +557,16 @@ impl<'a> Looker<'a> {
         }
         // What leads back to itself is built once.
         sizes.insert((id, through), 0);
-        let node = self.node(id);
         let mut parts: Vec<(Id, bool)> = Vec::new();
         if through {
-            for (way, to) in &node.in_place {
-                match way {
-                    Way::Asked => parts.extend([(*to, false), (*to, true)]),
-                    Way::Reference | Way::Passed => parts.push((*to, true)),
-                    Way::Not => {}
-                }
-            }
+            parts.extend(self.next((id, true)));
+            let node = self.node(id);
             let inner = [node.additional, node.unevaluated, node.contains];
             let inner = inner.into_iter().flatten().chain(node.unevaluated_items);
             let inner = inner.chain(node.patterns.iter().copied());
             parts.extend(inner.map(|to| (to, false)));
         } else {
+            let node = self.node(id);
             let here = node.in_place.iter();
             let here = here.filter(|(way, _)| *way != Way::Reference);
             parts.extend(here.map(|(_, to)| (*to, false)));

@@ -1,9 +1,10 @@
 //! Patterns: whether one can be run in time linear in the text, and why not.
 
-use jsonschema::PatternOptions;
+use jsonschema::{PatternOptions, Validator};
 use serde_json::json;
 
-use crate::PATTERN_SIZE;
+/// The most memory that one compiled pattern may take, in bytes.
+const PATTERN_SIZE: usize = 1024 * 1024;
 
 /// Why a pattern is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,14 +15,23 @@ pub enum PatternFlaw {
     Costly,
 }
 
+/// How every pattern is run.
+pub(crate) fn options() -> PatternOptions<impl Sized> {
+    PatternOptions::regex().size_limit(PATTERN_SIZE)
+}
+
+/// What texts that match a pattern are valid by; `None` where it is not taken.
+#[must_use]
+pub fn pattern(pattern: &str) -> Option<Validator> {
+    let options = jsonschema::options().with_pattern_options(options());
+    options.build(&json!({"pattern": pattern})).ok()
+}
+
 /// Why a pattern is not taken, if it is not.
 #[must_use]
 pub fn pattern_flaw(pattern: &str) -> Option<PatternFlaw> {
     use regex_syntax::ast::ErrorKind;
-    let probe = jsonschema::options()
-        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
-        .build(&json!({"pattern": pattern}));
-    if probe.is_ok() {
+    if self::pattern(pattern).is_some() {
         return None;
     }
     Some(match regex_syntax::Parser::new().parse(pattern) {

@@ -126,7 +126,7 @@ fn leads_into_data(reference: &str) -> bool {
     };
     if fragment.contains("enum") || fragment.contains("const") || fragment.contains('%') {
         // Percent-encoded or not: a token that is a keyword where a schema stands.
-        let decoded = decoded(fragment);
+        let decoded = crate::fragment::pointer(fragment);
         let mut place = Place::Schema;
         for token in decoded.split('/').skip(1) {
             place = place.member(token);
@@ -136,25 +136,4 @@ fn leads_into_data(reference: &str) -> bool {
         }
     }
     fragment.contains("dependentRequired") || fragment.contains("$vocabulary")
-}
-
-fn decoded(fragment: &str) -> String {
-    let mut bytes = Vec::with_capacity(fragment.len());
-    let mut rest = fragment.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first == b'%'
-            && let [high, low, tail @ ..] = rest
-            && let (Some(high), Some(low)) = (
-                char::from(*high).to_digit(16),
-                char::from(*low).to_digit(16),
-            )
-        {
-            bytes.push(u8::try_from(high * 16 + low).unwrap_or_default());
-            rest = tail;
-        } else {
-            bytes.push(*first);
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

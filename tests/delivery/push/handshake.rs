@@ -33,14 +33,7 @@ async fn nothing_is_sent_before_the_endpoint_allows_it() {
     }
 
     receiver.answer(|one| match one.method.as_str() {
-        "OPTIONS" => Reply::Answer {
-            status: 200,
-            headers: vec![
-                ("webhook-allowed-origin", "hub.example".to_owned()),
-                ("webhook-allowed-rate", "60000".to_owned()),
-            ],
-            body: String::new(),
-        },
+        "OPTIONS" => Reply::allowing("hub.example", "60000"),
         _ => Reply::status(200),
     });
     settled(&hub).await;
@@ -57,14 +50,7 @@ async fn nothing_is_sent_before_the_endpoint_allows_it() {
 async fn a_rate_is_kept() {
     let hub = hub().await;
     let receiver = Receiver::answering(|one| match one.method.as_str() {
-        "OPTIONS" => Reply::Answer {
-            status: 200,
-            headers: vec![
-                ("webhook-allowed-origin", "*".to_owned()),
-                ("webhook-allowed-rate", "1".to_owned()),
-            ],
-            body: String::new(),
-        },
+        "OPTIONS" => Reply::allowing("*", "1"),
         _ => Reply::status(200),
     })
     .await;

@@ -15,7 +15,7 @@ use super::{
     PullQuery,
 };
 use crate::{
-    deliver::{Form, Subscription, TakenEvent, Way, stream},
+    deliver::{Form, Subscription, Way, stream},
     hub::Hub,
     problem::Problem,
 };
@@ -30,15 +30,8 @@ pub(super) struct Looks {
 
 pub(super) static SERVER_SENT: Looks = Looks {
     event: |cursor, event, out| {
-        out.extend_from_slice(b"id: ");
-        out.extend_from_slice(cursor.as_bytes());
-        out.extend_from_slice(b"\nevent: ");
-        let start = out.len();
-        out.extend_from_slice(event.event().r#type.as_bytes());
-        parts::one_line(&mut out[start..]);
-        out.extend_from_slice(b"\ndata: ");
-        json_line(cursor, event, out);
-        out.extend_from_slice(b"\n\n");
+        let data = |out: &mut Vec<u8>| event.write_json(cursor, out);
+        parts::message(cursor, Some((event.event().r#type, data)), out);
     },
     problem: parts::problem,
     keep_alive: Some(parts::KEEP_ALIVE),
@@ -46,7 +39,7 @@ pub(super) static SERVER_SENT: Looks = Looks {
 
 pub(super) static LINES: Looks = Looks {
     event: |cursor, event, out| {
-        json_line(cursor, event, out);
+        parts::on_one_line(|out| event.write_json(cursor, out), out);
         out.push(b'\n');
     },
     problem: |problem| {
@@ -58,13 +51,6 @@ pub(super) static LINES: Looks = Looks {
     },
     keep_alive: None,
 };
-
-fn json_line(cursor: &str, event: &TakenEvent, out: &mut Vec<u8>) {
-    let start = out.len();
-    event.write_json(cursor, out);
-    // Outside of strings, where they must be escaped, ends of lines are but white space in JSON.
-    parts::one_line(&mut out[start..]);
-}
 
 /// The parts of a stream, for the body of an answer.
 ///

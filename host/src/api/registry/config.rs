@@ -11,7 +11,7 @@ use super::{
     error::RegistryError,
     subjects::name_of,
 };
-use crate::{api::Shared, contract::Rule, hub::Hub};
+use crate::{api::Shared, contract::Rule, hub::Hub, problem::Problem};
 
 /// What is set.
 #[derive(Serialize, ToSchema)]
@@ -83,6 +83,20 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// Of a subject, or for all.
+    fn set(&self, hub: &Hub, subject: Option<&Name>) -> Result<(), Problem> {
+        if self.rule.is_some() {
+            match subject {
+                Some(name) => hub.catalog.set_rule(name, self.rule)?,
+                None => hub.catalog.set_default_rule(self.rule)?,
+            }
+        }
+        if self.normalize.is_some() {
+            hub.catalog.set_normalize(subject, self.normalize)?;
+        }
+        Ok(())
+    }
+
     fn answer(&self) -> ConfigUpdated {
         ConfigUpdated {
             compatibility: self.rule.map(level),
@@ -164,16 +178,7 @@ pub(super) async fn put_all(
 ) -> Outcome<ConfigUpdated> {
     let wanted = update.wanted()?;
     let answer = wanted.answer();
-    hub.blocking(move |hub| {
-        if wanted.rule.is_some() {
-            hub.catalog.set_default_rule(wanted.rule)?;
-        }
-        match wanted.normalize {
-            Some(_) => hub.catalog.set_normalize(None, wanted.normalize),
-            None => Ok(()),
-        }
-    })
-    .await?;
+    hub.blocking(move |hub| wanted.set(hub, None)).await?;
     Ok(Answer(answer))
 }
 
@@ -239,16 +244,8 @@ pub(super) async fn put(
     let name = name_of(&hub, &subject)?;
     let wanted = update.wanted()?;
     let answer = wanted.answer();
-    hub.blocking(move |hub| {
-        if wanted.rule.is_some() {
-            hub.catalog.set_rule(&name, wanted.rule)?;
-        }
-        match wanted.normalize {
-            Some(_) => hub.catalog.set_normalize(Some(&name), wanted.normalize),
-            None => Ok(()),
-        }
-    })
-    .await?;
+    hub.blocking(move |hub| wanted.set(hub, Some(&name)))
+        .await?;
     Ok(Answer(answer))
 }
 

@@ -183,19 +183,16 @@ fn agreement(client: &Client, name: &str, members: &Map<String, Value>) -> Resul
         (false, true) => Act::Change,
         (false, false) => Act::Make,
     };
-    Ok(Item {
-        kind: "agreement",
-        name: name.to_owned(),
+    Ok(Item::new(
+        "agreement",
+        name.to_owned(),
         act,
         changes,
-        gate: Vec::new(),
-        binding: None,
-        rule: None,
-        call: Call::Put {
+        Call::Put {
             path,
             document: Value::Object(document),
         },
-    })
+    ))
 }
 
 /// All versions of a contract; none where the hub does not know it.
@@ -231,14 +228,14 @@ fn contract(
     };
     let document = serde_json::to_value(definition).map_err(Failure::local)?;
     let item = Item {
-        kind: "contract",
-        name: name.to_owned(),
-        act,
-        changes,
-        gate: Vec::new(),
-        binding: None,
         rule,
-        call: Call::Contract(document),
+        ..Item::new(
+            "contract",
+            name.to_owned(),
+            act,
+            changes,
+            Call::Contract(document),
+        )
     };
     Ok((item, version))
 }
@@ -262,16 +259,13 @@ fn plugin(client: &Client, wanted: &Wanted, name: &str) -> Result<Item, Failure>
             return Err(wanted.error("plugins", name, &reason));
         }
     };
-    Ok(Item {
-        kind: "plugin",
-        name: reference,
+    Ok(Item::new(
+        "plugin",
+        reference,
         act,
-        changes: Vec::new(),
-        gate: Vec::new(),
-        binding: None,
-        rule: None,
-        call: Call::Plugin(file.bytes.clone()),
-    })
+        Vec::new(),
+        Call::Plugin(file.bytes.clone()),
+    ))
 }
 
 fn topic(
@@ -311,32 +305,26 @@ fn topic(
     }
     let (act, changes) = compare(found, &document)?;
     let document = serde_json::to_value(document).map_err(Failure::local)?;
-    Ok(Item {
-        kind: "topic",
-        name: name.to_owned(),
+    Ok(Item::new(
+        "topic",
+        name.to_owned(),
         act,
         changes,
-        gate: Vec::new(),
-        binding: None,
-        rule: None,
-        call: Call::Put { path, document },
-    })
+        Call::Put { path, document },
+    ))
 }
 
 fn route(client: &Client, name: &str, document: &RouteDocument) -> Result<Item, Failure> {
     let path = path(&["routes", name])?;
     let (act, changes) = compare(client.find(&path)?, document)?;
     let document = serde_json::to_value(document).map_err(Failure::local)?;
-    Ok(Item {
-        kind: "route",
-        name: name.to_owned(),
+    Ok(Item::new(
+        "route",
+        name.to_owned(),
         act,
         changes,
-        gate: Vec::new(),
-        binding: None,
-        rule: None,
-        call: Call::Put { path, document },
-    })
+        Call::Put { path, document },
+    ))
 }
 
 fn subscription(
@@ -359,16 +347,13 @@ fn subscription(
             act = Act::Change;
         }
     }
-    Ok(Item {
-        kind: "subscription",
-        name: name.to_owned(),
+    Ok(Item::new(
+        "subscription",
+        name.to_owned(),
         act,
         changes,
-        gate: Vec::new(),
-        binding: None,
-        rule: None,
-        call: Call::Put { path, document },
-    })
+        Call::Put { path, document },
+    ))
 }
 
 /// Compares what the hub answers with a document of which it is a part, defaults filled in on both
@@ -430,6 +415,19 @@ fn compare<T: Serialize + DeserializeOwned>(
 }
 
 impl Item {
+    fn new(kind: &'static str, name: String, act: Act, changes: Vec<String>, call: Call) -> Self {
+        Self {
+            kind,
+            name,
+            act,
+            changes,
+            gate: Vec::new(),
+            binding: None,
+            rule: None,
+            call,
+        }
+    }
+
     /// The contract that a topic which is there is to be bound to instead of another.
     fn rebinds(&self) -> Option<String> {
         let Call::Put { document, .. } = &self.call else {

@@ -120,7 +120,7 @@ impl<'a> Writer<'a> {
             if always {
                 required.push(Value::from(name.as_str()));
             }
-            let inner = format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let inner = format!("{place}/{}", crate::pointer::token(name));
             let written = self.write(node, inner, count, always);
             properties.insert(name.clone(), Value::Object(written));
         }

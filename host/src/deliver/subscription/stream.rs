@@ -16,7 +16,7 @@ use sandbar_types::Offset;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::super::outgoing::{Patience, Way};
+use super::super::outgoing::{Made, Patience, Way};
 use super::{Outcome, Subscription, Taken, TakenEvent, Token, group::Claim, lane::Lane};
 use crate::problem::{Code, Problem};
 
@@ -231,28 +231,21 @@ impl Streaming<'_> {
     /// What is sent next, of at most `limit` events, with the number of the last; nothing if there is
     /// nothing after all.
     async fn part(&self, limit: usize) -> Result<Option<(u64, Bytes)>, Problem> {
-        let mut room = self.way.portion(BYTES, Patience::Stream).await?;
-        let mut most = room.bytes();
-        loop {
+        let take = async |most| {
             let (stream, sent, form) = (self.stream, self.sent.clone(), self.form);
-            let made = self
-                .subscription
-                .take_with(limit, most, self.lease, move |taken| {
-                    (taken.needs, written(&taken, stream, &sent, form))
-                });
-            match made.await? {
-                (Some(needs), _) => {
-                    drop(room);
-                    room = self.way.take(needs, Patience::Stream).await?;
-                    // Where there is not so much at all, it has all there is.
-                    most = needs;
-                }
-                (None, (last, events)) if !events.is_empty() => {
-                    return Ok(Some((last, self.way.hold(events, room, Patience::Stream))));
-                }
-                (None, _) => return Ok(None),
-            }
+            let make = move |taken: Taken| {
+                let needs = taken.needs;
+                Made::of(written(&taken, stream, &sent, form), needs)
+            };
+            (self.subscription)
+                .take_with(limit, most, self.lease, make)
+                .await
+        };
+        let ((last, events), room) = self.way.make(BYTES, Patience::Stream, take).await?;
+        if events.is_empty() {
+            return Ok(None);
         }
+        Ok(Some((last, self.way.hold(events, room, Patience::Stream))))
     }
 }
 

@@ -26,7 +26,6 @@ use super::{
     breaker::{Breaker, BreakerState, Permit, Policy},
     client::{Exchange, IDLE},
     desk::{Desk, SETTLED_AT, State},
-    handshake,
     pace::Pace,
     pauses::{Endpoint, Pauses},
     record::PushHandshake,
@@ -345,11 +344,8 @@ impl Work {
 
     fn asked(&mut self, exchange: &Exchange) {
         let webhook = &self.desk.webhook;
-        let (records, origin) = (&webhook.records, &webhook.document.origin);
-        let judged = match &exchange.ended {
-            Ok(answer) => handshake::judge(answer.status, &answer.headers, origin),
-            Err(failure) => Err(failure.reason.clone()),
-        };
+        let records = &webhook.records;
+        let judged = webhook.allowed(exchange);
         let mut state = self.desk.lock();
         if let Ok(answer) = &exchange.ended
             && answer.status == StatusCode::GONE

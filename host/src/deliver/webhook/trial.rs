@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 use super::{
     Webhook,
     client::{Answer, KEPT},
-    handshake,
     outcome::judge,
     record::start_of,
     request::{Due, Outgoing},
@@ -100,11 +99,7 @@ impl Webhook {
         let request = self.template.ask();
         let shown = show_request(&request).await;
         let exchange = self.client.exchange(|| request.clone()).await;
-        let judged = match &exchange.ended {
-            Ok(answer) => handshake::judge(answer.status, &answer.headers, &self.document.origin),
-            Err(failure) => Err(failure.reason.clone()),
-        };
-        let reason = judged.err()?;
+        let reason = self.allowed(&exchange).err()?;
         Some(PushTest {
             delivered: false,
             outcome: "handshake",

@@ -62,7 +62,7 @@ impl Reading {
         if self.errors.len() < MOST_ERRORS {
             let pointer = match name {
                 "" => String::new(),
-                name => format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+                name => format!("/{}", crate::pointer::token(name)),
             };
             self.errors.push(AttributeError {
                 pointer,

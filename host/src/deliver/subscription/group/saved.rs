@@ -87,11 +87,11 @@ pub struct SavedSlot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<u64>,
     /// The wait that a client or an endpoint asked for, in milliseconds; 0: as the policy says.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::omit::zero")]
     pub asked: u64,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dying: Option<(Cause, String)>,
@@ -99,16 +99,6 @@ pub struct SavedSlot {
     pub redrives: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Attempt>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_zero(value: &u64) -> bool {
-    *value == 0
 }
 
 impl Saved {
