@@ -71,3 +71,13 @@ for package in "${packages[@]}"; do
     fi
     say "$out/$package.wasm, $(wc -c <"$out/$package.wasm") bytes"
 done
+
+# What no package makes any more would hide that it is missing.
+if [ $# = 0 ]; then
+    for module in "$out"/*.wasm; do
+        case " ${packages[*]} " in
+            *" $(basename "$module" .wasm) "*) ;;
+            *) say "$module is of no package: removed"; rm "$module" ;;
+        esac
+    done
+fi
