@@ -26,6 +26,7 @@ mod last_words;
 mod limits;
 pub mod lookup;
 mod page;
+mod pauses;
 mod plugin;
 mod records;
 mod refusal;

@@ -15,6 +15,9 @@
 //! A prompt plugin so hardly notices others that hang; one that is slow for good reason (a batch of
 //! the past, a slow language) has all of the machine that prompt ones leave, and goes before those that hang.
 //!
+//! Threads that stand back also leave their core for a moment every millisecond ([`crate::pauses`]): however
+//! far back they stand, the kernel moves others to a core only when it is idle.
+//!
 //! A thread that waits for something outside of the machine is no use to others, so another takes its
 //! place, too. The [`foreman`](foreman) sees to all of this; it sleeps while nothing runs.
 
@@ -32,6 +35,7 @@ use tokio::sync::oneshot;
 use crate::{
     Error,
     footing::{Footing, KernelThread},
+    pauses::Pauses,
 };
 
 mod standing;
@@ -96,6 +100,7 @@ enum Pace {
 struct Thread {
     pace: Pace,
     kernel: KernelThread,
+    pauses: Pauses,
     /// Of its job; `None` between jobs.
     began: Option<Instant>,
     /// When its job is to give way.
@@ -111,11 +116,23 @@ impl Thread {
         Self {
             pace,
             kernel: KernelThread::default(),
+            pauses: Pauses::default(),
             began: None,
             slow_after: SLOW,
             blocked: None,
             blocked_for: Duration::ZERO,
         }
+    }
+
+    /// It gives way as far as this pace asks for.
+    fn set_back(&mut self, pace: Pace) {
+        self.pace = pace;
+        match pace {
+            Pace::Prompt => return,
+            Pace::Slow => self.kernel.step_back(Footing::Behind),
+            Pace::Stuck => self.kernel.step_back(Footing::Last),
+        }
+        self.pauses.begin();
     }
 
     /// How long its job has kept the thread, without what it waited for.
@@ -159,12 +176,10 @@ impl State {
             }
             let ran_for = thread.ran_for(now);
             if thread.pace == Pace::Prompt && ran_for >= thread.slow_after {
-                thread.pace = Pace::Slow;
-                thread.kernel.step_back(Footing::Behind);
+                thread.set_back(Pace::Slow);
             }
             if thread.pace == Pace::Slow && ran_for >= STUCK {
-                thread.pace = Pace::Stuck;
-                thread.kernel.step_back(Footing::Last);
+                thread.set_back(Pace::Stuck);
             }
             let due = match thread.pace {
                 Pace::Prompt => thread.slow_after,
@@ -289,12 +304,10 @@ impl Queue {
 
     fn work(&self, number: u64, pace: Pace) {
         SELF.set(Some((self, number)));
-        let kernel = KernelThread::current();
-        if pace == Pace::Slow {
-            kernel.step_back(Footing::Behind);
-        }
+        let pauses = Pauses::of_this_thread();
         if let Some(thread) = self.state().threads.get_mut(&number) {
-            thread.kernel = kernel;
+            (thread.kernel, thread.pauses) = (KernelThread::current(), pauses.pauses());
+            thread.set_back(pace);
         }
         while let Some(job) = self.next(number) {
             (job.run)();
@@ -307,8 +320,7 @@ impl Queue {
         if let Some(number) = self.own_number()
             && let Some(thread) = state.threads.get_mut(&number)
         {
-            thread.pace = Pace::Stuck;
-            thread.kernel.step_back(Footing::Last);
+            thread.set_back(Pace::Stuck);
         }
         if !state.slow.is_empty() {
             self.call_foreman(&mut state);
@@ -323,6 +335,11 @@ impl Queue {
                 thread.blocked_for += now.saturating_duration_since(since);
             }
             thread.blocked = blocked.then_some(now);
+            if blocked {
+                thread.pauses.stop();
+            } else if thread.pace != Pace::Prompt {
+                thread.pauses.begin();
+            }
         }
         if blocked {
             self.call_foreman(&mut state);
