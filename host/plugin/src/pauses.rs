@@ -6,11 +6,14 @@
 //! standing of all. So whoever stands back leaves the core again and again, for long enough that others are
 //! moved to it.
 
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 /// How long a thread works between two pauses, at most.
+#[cfg(target_os = "linux")]
 const WORK: Duration = Duration::from_micros(500);
 /// How long a pause is.
+#[cfg(target_os = "linux")]
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// The pauses of one thread, which have begun or not.
@@ -177,49 +180,43 @@ mod tests {
     use super::*;
 
     /// How often the thread that calls left its core by itself.
-    fn left() -> u64 {
-        let text = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        line.unwrap().trim().parse().unwrap()
+    fn left() -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/thread-self/status").ok()?;
+        let mut lines = text.lines();
+        let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        count.trim().parse().ok()
     }
 
-    fn work(time: Duration) {
-        let began = Instant::now();
-        while began.elapsed() < time {}
+    /// Some that are due to other reasons, such as a page that is being mapped.
+    const FEW: u64 = 4;
+
+    /// How often it left its core while it worked for some time and until it did so often enough.
+    fn left_while_at_work(often_enough: u64) -> u64 {
+        let (begin, before) = (Instant::now(), left().unwrap_or_default());
+        let since = || left().unwrap_or_default() - before;
+        while begin.elapsed() < WORK * 40 || since() < often_enough {
+            assert!(begin.elapsed() < Duration::from_secs(60), "no pauses");
+        }
+        since()
     }
 
     #[test]
     fn a_thread_pauses_while_it_is_told_to() {
         let paused = std::thread::spawn(|| {
             let owned = Pauses::of_this_thread();
-            let mut counts = vec![left()];
-            let mut after = |count: u64| {
-                work(WORK * 20);
-                let begin = Instant::now();
-                while left() < count && begin.elapsed() < Duration::from_secs(60) {}
-                counts.push(left());
-                left()
-            };
-            let before = after(0);
+            let before = left_while_at_work(0);
             owned.pauses().begin();
-            let during = after(before + 5);
+            left_while_at_work(2 * FEW);
             owned.pauses().stop();
-            // A signal may have been on its way.
-            let stopped = after(0);
+            let stopped = left_while_at_work(0);
             owned.pauses().begin();
-            after(stopped + 5);
+            left_while_at_work(2 * FEW);
             drop(owned);
-            let gone = left();
-            after(0);
-            (counts, during, gone)
+            (before, stopped, left_while_at_work(0))
         });
-        let (counts, during, gone) = paused.join().unwrap();
-        assert_eq!(counts[1], counts[0], "not before it is told to");
-        assert!(counts[2] >= counts[1] + 5);
-        assert!(counts[3] <= during + 1, "not once it is told to stop");
-        assert!(counts[4] >= counts[3] + 5);
-        assert_eq!(counts[5], gone, "not when its timer is gone");
+        let (before, stopped, gone) = paused.join().unwrap();
+        assert!(before <= FEW, "{before} before it is told to");
+        assert!(stopped <= FEW, "{stopped} after it is told to stop");
+        assert!(gone <= FEW, "{gone} when its timer is gone");
     }
 }
