@@ -36,6 +36,12 @@ impl KernelThread {
         CURRENT.with(|current| *current.get_or_init(read))
     }
 
+    /// The number that the kernel has for it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn number(self) -> Option<i32> {
+        self.0
+    }
+
     /// It works on from there; where the kernel does not allow it, from where it stood.
     pub(crate) fn step_back(self, footing: Footing) {
         #[cfg(target_os = "linux")]

@@ -6,16 +6,6 @@
 //! standing of all. So whoever stands back leaves the core again and again, for long enough that others are
 //! moved to it.
 
-#[cfg(target_os = "linux")]
-use std::time::Duration;
-
-/// How long a thread works between two pauses, at most.
-#[cfg(target_os = "linux")]
-const WORK: Duration = Duration::from_micros(500);
-/// How long a pause is.
-#[cfg(target_os = "linux")]
-const PAUSE: Duration = Duration::from_micros(50);
-
 /// The pauses of one thread, which have begun or not.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pauses(#[cfg(target_os = "linux")] Option<linux::Timer>);
@@ -36,7 +26,7 @@ impl Pauses {
     pub(crate) fn begin(self) {
         #[cfg(target_os = "linux")]
         if let Some(timer) = self.0 {
-            timer.set(WORK);
+            timer.set(linux::WORK);
         }
     }
 
@@ -44,7 +34,7 @@ impl Pauses {
     pub(crate) fn stop(self) {
         #[cfg(target_os = "linux")]
         if let Some(timer) = self.0 {
-            timer.set(Duration::ZERO);
+            timer.set(linux::NEVER);
         }
     }
 }
@@ -71,7 +61,14 @@ impl Drop for Owned {
 mod linux {
     use std::{cell::Cell, mem, ptr, sync::OnceLock, time::Duration};
 
-    use super::{PAUSE, WORK};
+    use crate::footing::KernelThread;
+
+    /// How long a thread works between two pauses, at most.
+    pub(super) const WORK: Duration = Duration::from_micros(500);
+    /// How long a pause is.
+    const PAUSE: Duration = Duration::from_micros(50);
+    /// A timer that is set to this is not due.
+    pub(super) const NEVER: Duration = Duration::ZERO;
 
     /// A `timer_t`.
     #[derive(Clone, Copy, Debug)]
@@ -89,8 +86,7 @@ mod linux {
             let mut event: libc::sigevent = unsafe { mem::zeroed() };
             event.sigev_notify = libc::SIGEV_THREAD_ID;
             event.sigev_signo = signal;
-            // SAFETY: the call takes nothing and gives a number.
-            event.sigev_notify_thread_id = unsafe { libc::gettid() };
+            event.sigev_notify_thread_id = KernelThread::current().number()?;
             let mut timer: libc::timer_t = ptr::null_mut();
             // SAFETY: the kernel reads the one structure and writes the other; both are ours.
             let failed = unsafe {
@@ -104,10 +100,10 @@ mod linux {
             timer
         }
 
-        /// It is due after this time; never, where that is zero.
+        /// It is due after this time.
         pub(super) fn set(self, after: Duration) {
             let once = libc::itimerspec {
-                it_interval: spec(Duration::ZERO),
+                it_interval: spec(NEVER),
                 it_value: spec(after),
             };
             // SAFETY: the kernel reads the structure; a timer that is gone is an error. May be called by
@@ -175,9 +171,9 @@ mod linux {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
-    use super::*;
+    use super::{linux::WORK, *};
 
     /// How often the thread that calls left its core by itself.
     fn left() -> Option<u64> {

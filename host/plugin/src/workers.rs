@@ -13,10 +13,8 @@
 //!
 //! Whose last job was slow or stuck ([`Standing`]) begins as that, so that it never keeps prompt ones waiting.
 //! A prompt plugin so hardly notices others that hang; one that is slow for good reason (a batch of
-//! the past, a slow language) has all of the machine that prompt ones leave, and goes before those that hang.
-//!
-//! Threads that stand back also leave their core for a moment every millisecond ([`crate::pauses`]): however
-//! far back they stand, the kernel moves others to a core only when it is idle.
+//! the past, a slow language) has all of the machine that prompt ones leave, but for short [pauses](crate::pauses),
+//! and goes before those that hang.
 //!
 //! A thread that waits for something outside of the machine is no use to others, so another takes its
 //! place, too. The [`foreman`](foreman) sees to all of this; it sleeps while nothing runs.
