@@ -18,7 +18,7 @@ pub use dead_letters::{DeadLetterEntry, DeadLetterPage, Filter, RedrivenEntry, S
 pub use event_filter::EventFilter;
 pub use lineage::{EventHead, Lineage, Origin, OutputAt, Producer, RouteFate, trace_outputs};
 pub use outgoing::{Link, Made, Outgoing, Patience, Way};
-pub use page::{Page, Reader, Start};
+pub use page::{PAGE_BYTES, Page, Reader, Start};
 pub use subscription::{
     Again, Counts as SubscriptionCounts, Form, Gap, LaneStatus, Move, Offered, Outcome, Reset,
     ResetTarget, ResetTo, Settled, Subscription, SubscriptionState, SubscriptionStatus, Taken,

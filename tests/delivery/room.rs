@@ -19,7 +19,7 @@ use sandbar_tests::{Hub, Options, WATCHDOG, assert_problem, json_event};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{ack, ids, pull, subscribe};
+use crate::{ack, ids, pull, settle, subscribe};
 
 /// Bytes of data of an event, which is under the limit.
 const LARGE: usize = 880_000;
@@ -235,9 +235,20 @@ async fn who_does_not_read_is_cut_off_when_others_need_the_room() {
 async fn pages_that_nobody_reads_leave_others_a_refusal() {
     let hub = hub(4 * MIB).await;
     publish(&hub, 1).await;
+    letters(&hub, 1).await;
+    for path in [
+        "/v1/topics/t/events",
+        "/v1/dead-letters",
+        "/v1/dead-letters/0",
+    ] {
+        leave_others_a_refusal(&hub, path).await;
+    }
+}
+
+async fn leave_others_a_refusal(hub: &Hub, path: &str) {
     // Each asks for the same page over and over, and reads no answer.
     let address = hub.url().trim_start_matches("http://");
-    let request = format!("GET /v1/topics/t/events HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n");
     let asleep: Vec<TcpStream> = (0..2)
         .map(|_| {
             let mut client = TcpStream::connect(address).unwrap();
@@ -247,18 +258,44 @@ async fn pages_that_nobody_reads_leave_others_a_refusal() {
         .collect();
     let refused = async {
         loop {
-            let answer = hub.get("/v1/topics/t/events").await;
+            let answer = hub.get(path).await;
             if answer.status != 200 {
                 return answer;
             }
         }
     };
     let answer = tokio::time::timeout(WATCHDOG, refused).await;
-    let answer = answer.expect("there is no room");
+    let answer = answer.unwrap_or_else(|_| panic!("{path}: there is no end of room"));
     assert_problem(&answer, 503, "busy");
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
     drop(asleep);
-    let _ = hub.get("/v1/topics/t/events").await.expect(200);
+    let _ = hub.get(path).await.expect(200);
+}
+
+/// Makes dead letters of the first events, all of them large.
+async fn letters(hub: &Hub, count: usize) {
+    subscribe(hub, "s", json!({"topics": ["t"]})).await;
+    for _ in 0..count {
+        let events = pull(hub, "s", "limit=1&wait=30").await;
+        let reject = json!([{"lease": events[0]["sandbarlease"], "reason": "no"}]);
+        assert_eq!(
+            settle(hub, "s", json!({ "reject": reject })).await,
+            ["dead"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn large_dead_letters_come_in_pages_of_the_room_that_there_is() {
+    let hub = hub(4 * MIB).await;
+    publish(&hub, 3).await;
+    letters(&hub, 3).await;
+    let page = hub.get("/v1/dead-letters?limit=1000").await.expect(200);
+    assert_eq!(page["dead_letters"].as_array().unwrap().len(), 1);
+    assert_eq!(page["next"], "1");
+    let letters = hub.dead_letters("").await;
+    let offsets: Vec<&Value> = letters.iter().map(|letter| &letter["offset"]).collect();
+    assert_eq!(offsets, [0, 1, 2]);
 }
 
 #[tokio::test]

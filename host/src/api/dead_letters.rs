@@ -1,9 +1,12 @@
 //! Dead letters over HTTP.
 
+use std::future::Future;
+
 use axum::{
     Json as Answer,
+    body::Body,
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -15,8 +18,8 @@ use super::{
     refusal::ProblemDocument,
 };
 use crate::{
-    deliver::{DeadLetterEntry, DeadLetterPage, Selection},
-    hub::Begun,
+    deliver::{DeadLetterEntry, DeadLetterPage, Made, PAGE_BYTES, Patience, Selection, Way},
+    hub::{Begun, Hub},
     jobs::{Job, RedrivePlan, RedriveRequest},
     problem::{Code, Problem},
 };
@@ -46,7 +49,7 @@ pub(super) struct ListQuery {
     redriven: Option<bool>,
     /// `next` of the page before.
     after: Option<u64>,
-    /// 1 to 1000; default 100.
+    /// 1 to 1000; default 100. A page of large letters has fewer.
     limit: Option<usize>,
 }
 
@@ -56,11 +59,13 @@ pub(super) struct ListQuery {
     responses(
         (status = 200, body = DeadLetterPage),
         (status = 400, description = "malformed-request", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "busy", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn list(
     State(hub): Shared,
+    way: Way,
     Params(query): Params<ListQuery>,
-) -> Result<Answer<DeadLetterPage>, Problem> {
+) -> Result<Response, Problem> {
     let limit = query.limit.unwrap_or(100);
     if !(1..=1000).contains(&limit) {
         return Err(Problem::new(
@@ -81,9 +86,30 @@ pub(super) async fn list(
     };
     let filter = selection.checked(None)?;
     let (from, redriven) = (query.after.unwrap_or(0), query.redriven);
-    hub.blocking(move |hub| hub.list_dead_letters(&filter, redriven, from, limit))
+    in_room(&way, async |most| {
+        let filter = filter.clone();
+        let list = move |hub: &Hub| hub.list_dead_letters(&filter, redriven, from, limit, most);
+        hub.blocking(move |hub| match list(hub)? {
+            Made::Fits(page) => json(&page).map(Made::Fits),
+            Made::Needs(bytes) => Ok(Made::Needs(bytes)),
+        })
         .await
-        .map(Answer)
+    })
+    .await
+}
+
+/// An answer in the room that there is for it.
+async fn in_room<F>(way: &Way, make: impl Fn(usize) -> F) -> Result<Response, Problem>
+where
+    F: Future<Output = Result<Made<Vec<u8>>, Problem>>,
+{
+    let (body, room) = way.make(PAGE_BYTES, Patience::Answer, make).await?;
+    let body = Body::from(way.hold(body, room, Patience::Answer));
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+fn json(answer: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(answer).map_err(Problem::internal)
 }
 
 /// One dead letter: the event, the error, each attempt, and whether it was redriven.
@@ -92,14 +118,22 @@ pub(super) async fn list(
     responses(
         (status = 200, body = DeadLetterEntry),
         (status = 404, description = "unknown-dead-letter", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "busy", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 pub(super) async fn get(
     State(hub): Shared,
+    way: Way,
     Path(id): Path<String>,
-) -> Result<Answer<DeadLetterEntry>, Problem> {
-    hub.blocking(move |hub| hub.dead_letter(&id))
-        .await
-        .map(Answer)
+) -> Result<Response, Problem> {
+    in_room(&way, async |most| {
+        let id = id.clone();
+        let body = hub
+            .blocking(move |hub| json(&hub.dead_letter(&id)?))
+            .await?;
+        let needs = (body.len() > most).then_some(body.len());
+        Ok(Made::of(body, needs))
+    })
+    .await
 }
 
 /// Puts the events of dead letters back where they could not be processed or delivered, once the

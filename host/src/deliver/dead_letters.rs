@@ -6,13 +6,18 @@ use sandbar_types::{EventRef, Name, Offset, PartitionId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::page::{Reader, decode, refusal};
+use super::{
+    outgoing::Made,
+    page::{Reader, decode, refusal},
+};
 use crate::{
     clock,
     dead_letter::{Cause, DeadLetter},
     problem::{Code, Problem},
 };
 
+/// What an entry has beside its letter, at most about.
+const ENTRY_BYTES: usize = 1024;
 /// The most ids of one selection.
 const MOST_IDS: usize = 10_000;
 
@@ -88,7 +93,7 @@ pub struct RedrivenEntry {
     pub dead_letter: Option<Offset>,
 }
 
-/// Some of them.
+/// Some of them: as many as were asked for, or as there is room for.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeadLetterPage {
     pub dead_letters: Vec<DeadLetterEntry>,
@@ -164,7 +169,7 @@ impl Reader {
         Ok(until)
     }
 
-    /// Up to `limit` dead letters that fit, from offset `from` on. Blocks on the disk.
+    /// Up to `limit` dead letters that fit, of some `most` bytes, from offset `from` on. Blocks on the disk.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -174,18 +179,25 @@ impl Reader {
         filter: &Filter,
         from: Offset,
         limit: usize,
+        most: usize,
         wanted: impl Fn(Offset) -> bool,
-    ) -> Result<DeadLetterPage, Problem> {
+    ) -> Result<Made<DeadLetterPage>, Problem> {
         let mut page = DeadLetterPage {
             dead_letters: Vec::new(),
             next: None,
         };
+        let (mut bytes, mut needs) = (0, None);
         let until = Offset::MAX;
         self.visit_dead_letters(partition, filter, from, until, |at, event, letter| {
             if !wanted(at) {
                 return Ok(ControlFlow::Continue(()));
             }
-            if page.dead_letters.len() == limit {
+            bytes += ENTRY_BYTES + event.data.len();
+            if bytes > most && page.dead_letters.is_empty() {
+                needs = Some(bytes);
+                return Ok(ControlFlow::Break(()));
+            }
+            if bytes > most || page.dead_letters.len() == limit {
                 page.next = Some(at.to_string());
                 return Ok(ControlFlow::Break(()));
             }
@@ -193,7 +205,7 @@ impl Reader {
                 .push(DeadLetterEntry::new(at, event, letter));
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(page)
+        Ok(Made::of(page, needs))
     }
 }
 

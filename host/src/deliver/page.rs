@@ -20,7 +20,7 @@ use crate::{
 /// In the place of a route: what was written is a copy.
 const COPY: &str = "-";
 /// A page has no more bytes, unless its one event has; less where there is little room for answers.
-const PAGE_BYTES: usize = 16 * 1024 * 1024;
+pub const PAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Where few events are wanted, a page is closed when so many bytes were looked through.
 const MOST_LOOKED_THROUGH: usize = 64 * 1024 * 1024;
 

@@ -8,7 +8,7 @@ use sandbar_types::{Name, Offset, PartitionId};
 use super::Hub;
 use crate::{
     clock,
-    deliver::{DeadLetterEntry, DeadLetterPage, Filter, RedrivenEntry},
+    deliver::{DeadLetterEntry, DeadLetterPage, Filter, Made, RedrivenEntry},
     jobs::{Job, OfferPlan, OfferRequest, RedrivePlan, RedriveRequest, ReplayPlan, ReplayRequest},
     problem::{Code, Problem},
 };
@@ -24,8 +24,8 @@ pub enum Begun<P> {
 }
 
 impl Hub {
-    /// Up to `limit` dead letters that fit, from offset `from` on; with `redriven` only those that
-    /// were redriven, or were not. Blocks on the disk.
+    /// Up to `limit` dead letters that fit, of some `most` bytes, from offset `from` on; with `redriven` only
+    /// those that were redriven, or were not. Blocks on the disk.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -35,14 +35,18 @@ impl Hub {
         redriven: Option<bool>,
         from: Offset,
         limit: usize,
-    ) -> Result<DeadLetterPage, Problem> {
+        most: usize,
+    ) -> Result<Made<DeadLetterPage>, Problem> {
         let wanted = |offset| {
             redriven.is_none_or(|redriven| self.jobs.redriven(offset).is_some() == redriven)
         };
         let reader = &self.reader;
-        let mut page = reader.dead_letters(&self.dead_letters, filter, from, limit, wanted)?;
-        self.tell_outcomes(&mut page.dead_letters)?;
-        Ok(page)
+        let mut made =
+            reader.dead_letters(&self.dead_letters, filter, from, limit, most, wanted)?;
+        if let Made::Fits(page) = &mut made {
+            self.tell_outcomes(&mut page.dead_letters)?;
+        }
+        Ok(made)
     }
 
     /// The dead letter with this id, or at this offset. Blocks on the disk.
