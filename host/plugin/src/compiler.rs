@@ -25,7 +25,9 @@ use crate::{
     EngineOptions, Form, Refusal, artifact, checks,
     engine::{self, Stop},
     footing::{self, Footing, KernelThread},
-    inspect, page, wrap,
+    inspect, page,
+    pauses::Pauses,
+    wrap,
 };
 
 const COMPILED: u8 = 0;
@@ -226,6 +228,9 @@ fn compile(arguments: &[String]) -> Result<(), String> {
         0 => Footing::Behind,
         _ => Footing::Last,
     });
+    pause();
+    let threads = rayon::ThreadPoolBuilder::new().start_handler(|_| pause());
+    threads.build_global().map_err(|error| error.to_string())?;
     let options = EngineOptions {
         // It makes none, and what is set aside for them counts as its memory.
         max_instances: 1,
@@ -266,6 +271,13 @@ fn compile(arguments: &[String]) -> Result<(), String> {
         .and_then(|()| output.write_all(&body))
         .and_then(|()| output.flush())
         .map_err(|error| error.to_string())
+}
+
+/// The thread that calls pauses from now on until it ends with the process.
+fn pause() {
+    let here = Pauses::of_this_thread();
+    here.pauses().begin();
+    std::mem::forget(here);
 }
 
 #[cfg(test)]

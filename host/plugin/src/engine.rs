@@ -10,6 +10,7 @@ use wasmtime::{
 use crate::{
     Compiler, Error, Plugin, Refusal, Standing,
     artifact::Artifacts,
+    reaper::{self, Reaper},
     state::{self, State, TABLE_ELEMENTS},
     ticker::Ticker,
     workers::Workers,
@@ -87,6 +88,7 @@ pub(crate) struct Inner {
     pub(crate) artifacts: Option<Artifacts>,
     pub(crate) options: EngineOptions,
     pub(crate) workers: Workers,
+    pub(crate) reaper: Reaper,
 }
 
 impl Inner {
@@ -128,6 +130,7 @@ impl Engine {
                 .map_err(|error| setup(error.to_string()))?,
             workers: Workers::start(options.worker_threads)
                 .map_err(|error| setup(error.to_string()))?,
+            reaper: Reaper::start().map_err(|error| setup(error.to_string()))?,
             page,
             epoch,
             artifacts,
@@ -223,7 +226,7 @@ fn pool(options: &EngineOptions, stop: Stop) -> PoolingAllocationConfig {
         .max_memory_size(options.max_memory_bytes)
         // A slot given back keeps this much for the next instance; the rest goes back to the
         // system, and so does all of a slot beyond a few idle ones.
-        .linear_memory_keep_resident(1 << 20)
+        .linear_memory_keep_resident(reaper::KEPT)
         .table_keep_resident(16 << 10)
         .max_unused_warm_slots(8);
     pool

@@ -12,6 +12,7 @@
 
 mod answer;
 mod artifact;
+mod aside;
 mod attributes;
 mod call_time;
 mod checks;
@@ -25,9 +26,11 @@ mod inspect;
 mod last_words;
 mod limits;
 pub mod lookup;
+mod memory;
 mod page;
 mod pauses;
 mod plugin;
+mod reaper;
 mod records;
 mod refusal;
 mod resolve;

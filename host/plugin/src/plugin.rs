@@ -6,7 +6,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::{
     Capability, Engine, Form, Grants, InstantiateError, Limits, Refusal, Runner, World, artifact,
-    compiler,
+    aside, compiler,
     engine::{Stop, TABLES_PER_PLACE},
     inspect,
     state::{State, TABLE_ELEMENTS},
@@ -40,6 +40,20 @@ impl Plugin {
             engine.0.artifacts.as_ref().and_then(|artifacts| {
                 artifacts.load(|stop| &engine.0.runtime(stop).wasmtime, &digest)
             });
+        match kept {
+            Some(_) => Self::make(engine, bytes, form, &digest, kept),
+            None => aside::run(|| Self::make(engine, bytes, form, &digest, None)),
+        }
+    }
+
+    /// `kept` is what was compiled before, where it was.
+    fn make(
+        engine: &Engine,
+        bytes: &[u8],
+        form: Form,
+        digest: &str,
+        kept: Option<(Stop, Component)>,
+    ) -> Result<Self, Refusal> {
         let reused = kept.is_some();
         let wasmtime = |stop| Ok(engine.0.runtime(stop).wasmtime.clone());
         let (stop, component) = match kept {
@@ -61,7 +75,7 @@ impl Plugin {
             },
         )?;
         if !reused && let Some(artifacts) = &engine.0.artifacts {
-            artifacts.store(&digest, stop, &component);
+            artifacts.store(digest, stop, &component);
         }
         Ok(Self(Arc::new(Inner {
             engine: engine.clone(),

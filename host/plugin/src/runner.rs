@@ -32,6 +32,7 @@ use crate::{
     columns,
     engine::Stop,
     last_words,
+    memory::{Config, Memory},
     page::{self, Page},
     records,
     resolve::{self, Piece, Raw},
@@ -73,16 +74,16 @@ pub struct Runner {
 
 struct Instance {
     store: Store<State>,
+    memory: Option<Memory>,
     /// By which it is stopped, where it has checks.
     page: Option<Page>,
     transform: Func,
     calls: u64,
 }
 
-/// A call that failed. The instance is gone unless `healthy`.
+/// A call that failed.
 struct Failed {
     fault: Fault,
-    healthy: bool,
     logs: Vec<LogLine>,
 }
 
@@ -173,7 +174,28 @@ impl Runner {
                 || instance.store.data().memory_bytes >= self.limits.recycle_memory_bytes
         });
         if worn {
-            self.instance = None;
+            self.end();
+        }
+    }
+
+    /// Takes the instance apart, where there is one.
+    fn end(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.give_up(instance, Left::default());
+        }
+    }
+
+    /// It is not to be called again.
+    fn give_up(&self, instance: Instance, left: Left) {
+        self.take_apart(instance.store, instance.memory, left);
+    }
+
+    /// A store whose page cannot be opened never goes back to the pool, which would touch it.
+    fn take_apart(&self, store: Store<State>, memory: Option<Memory>, left: Left) {
+        if left.stuck {
+            std::mem::forget(store);
+        } else {
+            self.plugin.engine().0.reaper.take_apart(store, memory);
         }
     }
 
@@ -194,9 +216,6 @@ impl Runner {
                     return work.add_all(to - from, &Verdict::Retry(reason));
                 }
                 Attempt::Failed(failed) => {
-                    if !failed.healthy {
-                        self.instance = None;
-                    }
                     if to - from > 1 {
                         let middle = from + (to - from) / 2;
                         self.part(work, from, middle);
@@ -294,35 +313,27 @@ impl Runner {
                 self.discarded_memory = self
                     .discarded_memory
                     .max(instance.store.data().memory_bytes);
-                instance.give_up(left);
+                self.give_up(instance, left);
                 return Attempt::EventBound;
             }
             Err(error) => {
                 let state = instance.store.data();
                 let fault = self.fault(&error, state, &logs, budget, left);
                 self.discarded_memory = self.discarded_memory.max(state.memory_bytes);
-                instance.give_up(left);
-                return Attempt::Failed(Failed {
-                    fault,
-                    healthy: false,
-                    logs,
-                });
+                self.give_up(instance, left);
+                return Attempt::Failed(Failed { fault, logs });
             }
         };
         let resolved = resolve::resolve(raw, batch, work.targets, &self.limits);
         // It answered in order, so it can be called again, whatever it answered.
         if left.stuck {
-            instance.give_up(left);
+            self.give_up(instance, left);
         } else {
             self.instance = Some(instance);
         }
         match resolved {
             Ok(piece) => Attempt::Answered(piece, logs),
-            Err(fault) => Attempt::Failed(Failed {
-                fault,
-                healthy: true,
-                logs,
-            }),
+            Err(fault) => Attempt::Failed(Failed { fault, logs }),
         }
     }
 
@@ -386,13 +397,16 @@ impl Runner {
         let time = CallTime::begin(self.limits.deadline);
         store.data_mut().time = time;
         let active = engine.ticker.enter(page, time);
+        let config = Config::new(&self.config);
         let configured = configure
-            .typed::<(&str,), (Result<(), records::Problem>,)>(&store)
-            .and_then(|configure| configure.call(&mut store, (&*self.config,)));
+            .typed::<(&Config<'_>,), (Result<(), records::Problem>,)>(&store)
+            .and_then(|configure| configure.call(&mut store, (&config,)));
         let left = active.leave();
+        let memory = config.memory();
         let made = match configured {
             Ok((Ok(()),)) => Ok(Instance {
                 store,
+                memory,
                 page,
                 transform,
                 calls: 0,
@@ -404,9 +418,7 @@ impl Runner {
             Err(error) => Err((self.no_start(&error, &mut store, left), store)),
         };
         made.map_err(|(error, store)| {
-            if left.stuck {
-                std::mem::forget(store);
-            }
+            self.take_apart(store, memory, left);
             error
         })
     }
@@ -492,15 +504,13 @@ impl Runner {
     }
 }
 
-impl Instance {
-    /// Not to be called again. One whose page cannot be opened never goes back to the pool, which would
-    /// touch it.
-    fn give_up(self, left: Left) {
-        if left.stuck {
-            std::mem::forget(self);
-        }
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.end();
     }
+}
 
+impl Instance {
     /// The lines of a call with the events from `from` on.
     fn take_logs(&mut self, from: usize) -> Vec<LogLine> {
         let mut logs = self.store.data_mut().take_lines();

@@ -146,3 +146,32 @@ async fn whose_jobs_are_long_begins_the_next_one_set_back() {
     // And others are where they were.
     assert_eq!(engine.run(footing).await.unwrap(), before);
 }
+
+/// The threads that take instances apart, and how often each has waited for something.
+#[cfg(target_os = "linux")]
+fn reapers() -> std::collections::BTreeMap<std::path::PathBuf, u64> {
+    let waits = |task: &std::path::Path| {
+        // One that has just ended is none.
+        let status = std::fs::read_to_string(task.join("status")).ok()?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        (field("Name:")?.trim() == "sandbar-reaper")
+            .then(|| field("voluntary_ctxt_switches:")?.trim().parse().ok())?
+    };
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let paths = tasks.map(|task| task.unwrap().path());
+    paths
+        .filter_map(|path| Some((path.clone(), waits(&path)?)))
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn much_memory_is_given_back_by_a_thread_of_its_own() {
+    let mut runner = start(&hostile());
+    runner.run(&batch(1, &[]), &targets());
+    let before = reapers();
+    let answer = runner.run(&batch(1, &[(0, "memory")]), &targets());
+    assert!(answer.usage.memory_bytes > 32 << 20);
+    let worked = |(task, waits): (_, &u64)| before.get(task).is_some_and(|before| before < waits);
+    assert!(reapers().iter().any(worked), "{before:?} {:?}", reapers());
+}
