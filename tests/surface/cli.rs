@@ -157,10 +157,33 @@ async fn events_go_in_and_out() {
         published.json()["accepted"][0],
         json!({"id": "1", "partition": 0, "offset": 0, "duplicate": false})
     );
-    let input =
-        "{\"specversion\":\"1.0\",\"id\":\"2\",\"source\":\"/s\",\"type\":\"a.b\",\"data\":2}\n";
-    let published = hub.sandbar_with(&["publish", "t", "--ndjson", "--json"], input);
-    assert_eq!(published.json()["accepted"][0]["offset"], 1);
+    let event = |id: &str| {
+        format!(r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"a.b","data":1.0}}"#)
+    };
+    // One, one a line, an array.
+    let files = [
+        event("2"),
+        format!("{}\n{}\n", event("3"), event("4")),
+        format!("[{},\n {}]\n", event("5"), event("6")),
+    ];
+    let mut offsets = Vec::new();
+    for file in &files {
+        let published = hub.sandbar_with(&["publish", "t", "--events", "-", "--json"], file);
+        let accepted = published.json()["accepted"].as_array().unwrap().clone();
+        offsets.extend(accepted.iter().map(|one| one["offset"].clone()));
+    }
+    assert_eq!(offsets, [1, 2, 3, 4, 5]);
+    let refused = hub.sandbar_with(&["publish", "t", "--events", "-"], "[]");
+    assert_ne!(refused.code, 0);
+    assert!(
+        refused.stderr.contains("there is no event in it"),
+        "{refused:?}"
+    );
+    let refused = hub.sandbar_with(
+        &["publish", "t", "--events", "-"],
+        &format!("{}\n{{}}", event("7")),
+    );
+    assert!(refused.stderr.contains("event 1 /id"), "{refused:?}");
     let tailed = hub.sandbar(&["tail", "t", "--from", "earliest", "--no-follow", "--json"]);
     assert_eq!(tailed.code, 0, "{tailed:?}");
     let events: Vec<Value> = tailed
@@ -168,7 +191,7 @@ async fn events_go_in_and_out() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("an event a line"))
         .collect();
-    assert_eq!(events.len(), 2, "{tailed:?}");
+    assert_eq!(events.len(), 6, "{tailed:?}");
     assert_eq!(
         (
             &events[0]["data"],
@@ -177,7 +200,7 @@ async fn events_go_in_and_out() {
         ),
         (&json!({"n": 1}), &json!("k"), &json!("a.b"))
     );
-    assert_eq!(events[1]["data"], 2);
+    assert!(tailed.stdout.contains("\"data\":1.0"), "{tailed:?}");
     let human = hub.sandbar(&["tail", "t", "--from", "earliest", "-n", "1"]);
     assert!(human.code == 0 && human.stdout.contains("a.b"), "{human:?}");
 }

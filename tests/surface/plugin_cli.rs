@@ -136,6 +136,20 @@ async fn rust() {
         (&pushed["name"], &pushed["version"], &pushed["digest"]),
         (&json!("order-invoice"), &json!("0.1.0"), &built["digest"])
     );
+
+    // As the README goes on.
+    let readme = fs::read_to_string(format!("{at}/README.md")).unwrap();
+    let (_, declaration) = readme.split_once("```yaml\n").unwrap();
+    let (declaration, _) = declaration.split_once("```").unwrap();
+    fs::write(format!("{at}/sandbar.yaml"), declaration).unwrap();
+    let applied = hub.sandbar(&["apply", "-f", &format!("{at}/sandbar.yaml")]);
+    assert_eq!(applied.code, 0, "{applied:?}");
+    let events = format!("{at}/events.json");
+    let published = hub.sandbar(&["publish", "orders", "--events", &events]);
+    assert_eq!(published.code, 0, "{published:?}");
+    let invoices = hub.read_until("invoices", 0, 1).await;
+    assert_eq!(invoices[0]["data"]["currency"], "EUR");
+    assert_eq!(hub.dead_letters_until("", 2).await.len(), 2);
 }
 
 #[test]

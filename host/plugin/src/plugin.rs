@@ -40,9 +40,11 @@ impl Plugin {
             engine.0.artifacts.as_ref().and_then(|artifacts| {
                 artifacts.load(|stop| &engine.0.runtime(stop).wasmtime, &digest)
             });
-        match kept {
-            Some(_) => Self::make(engine, bytes, form, &digest, kept),
-            None => aside::run(|| Self::make(engine, bytes, form, &digest, None)),
+        // Who compiles in a process of its own has something to serve meanwhile.
+        if kept.is_none() && engine.0.options.compiler.is_some() {
+            aside::run(|| Self::make(engine, bytes, form, &digest, None))
+        } else {
+            Self::make(engine, bytes, form, &digest, kept)
         }
     }
 

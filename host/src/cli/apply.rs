@@ -83,10 +83,10 @@ pub(super) fn run(client: &Client, args: &ApplyArgs) -> Outcome {
     if !client.json {
         say!(
             "{}",
-            if changes == 0 {
-                "nothing to do".to_owned()
-            } else {
-                format!("{} changes made", done.len())
+            match done.len() {
+                _ if changes == 0 => "nothing to do".to_owned(),
+                1 => "1 change made".to_owned(),
+                several => format!("{several} changes made"),
             }
         );
     }

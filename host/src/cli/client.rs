@@ -7,7 +7,7 @@ use reqwest::{
     Method,
     blocking::{RequestBuilder, Response},
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 pub(super) use super::failure::Failure;
 use super::{Outcome, output::say};
@@ -153,13 +153,11 @@ pub(super) fn parsed(body: &str) -> Result<Value, Failure> {
     if body.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_str(body).or_else(|error| {
-        match serde_json::from_str::<&serde_json::value::RawValue>(body) {
-            Ok(_) => Ok(diff::read(body.as_bytes())),
-            Err(_) => Err(Failure::local(format!(
-                "the hub's answer is not JSON: {error}"
-            ))),
-        }
+    serde_json::from_str(body).or_else(|error| match serde_json::from_str::<&RawValue>(body) {
+        Ok(_) => Ok(diff::read(body.as_bytes())),
+        Err(_) => Err(Failure::local(format!(
+            "the hub's answer is not JSON: {error}"
+        ))),
     })
 }
 
@@ -180,6 +178,25 @@ pub(super) fn read_json(path: &Path) -> Result<Value, Failure> {
     let bytes = read(path)?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Failure::Invalid(format!("{}: {error}", path.display())))
+}
+
+/// CloudEvents as they stand in the file, one, an array of them, or one a line: the hub judges them. `-` is standard
+/// input.
+pub(super) fn raw_events(path: &Path) -> Result<Vec<Box<RawValue>>, Failure> {
+    let bytes = read(path)?;
+    let wrong = |error| Failure::local(format!("{}: {error}", path.display()));
+    let values = serde_json::Deserializer::from_slice(&bytes).into_iter::<Box<RawValue>>();
+    let mut events = Vec::new();
+    for value in values {
+        let value = value.map_err(wrong)?;
+        if value.get().starts_with('[') {
+            let several: Vec<Box<RawValue>> = serde_json::from_str(value.get()).map_err(wrong)?;
+            events.extend(several);
+        } else {
+            events.push(value);
+        }
+    }
+    Ok(events)
 }
 
 /// `name@version` in two.

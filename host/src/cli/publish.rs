@@ -1,6 +1,6 @@
 //! `sandbar publish`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
@@ -11,58 +11,55 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Client, Outcome,
-    client::{Failure, path, read},
+    client::{Failure, path, raw_events, read},
     table,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct PublishArgs {
     topic: String,
-    /// The event's type; with --ndjson the lines say it themselves.
+    /// The event's type; with --events they say it themselves.
     #[arg(
         long = "type",
-        required_unless_present = "ndjson",
-        conflicts_with = "ndjson"
+        required_unless_present = "events",
+        conflicts_with = "events"
     )]
     event_type: Option<String>,
-    #[arg(long, default_value = "/sandbar/cli", conflicts_with = "ndjson")]
+    #[arg(long, default_value = "/sandbar/cli", conflicts_with = "events")]
     source: String,
     /// Default: a new one.
-    #[arg(long, conflicts_with = "ndjson")]
+    #[arg(long, conflicts_with = "events")]
     id: Option<String>,
-    #[arg(long, conflicts_with = "ndjson")]
+    #[arg(long, conflicts_with = "events")]
     subject: Option<String>,
     /// What order is kept by (the partitionkey extension).
-    #[arg(long, conflicts_with = "ndjson")]
+    #[arg(long, conflicts_with = "events")]
     key: Option<String>,
     /// The payload; default: standard input.
     #[arg(long, conflicts_with = "file")]
     data: Option<String>,
-    /// A file with the payload, or, with --ndjson, with events; - is standard input.
+    /// A file with the payload; - is standard input.
     #[arg(short, long, default_value = "-")]
     file: PathBuf,
-    #[arg(long, default_value = "application/json", conflicts_with = "ndjson")]
+    #[arg(long, default_value = "application/json", conflicts_with = "events")]
     content_type: String,
-    /// The input has a CloudEvent in JSON on each line.
-    #[arg(long)]
-    ndjson: bool,
+    /// A file with CloudEvents in JSON instead: an array of them, one, or one a line; - is standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "file"])]
+    events: Option<PathBuf>,
 }
 
 pub(super) fn run(client: &Client, args: &PublishArgs) -> Outcome {
-    let body = match &args.data {
-        Some(data) => data.clone().into_bytes(),
-        None => read(&args.file)?,
+    let (media_type, body) = match &args.events {
+        Some(events) => ("application/cloudevents-batch+json", batch(events)?),
+        None => (
+            "application/cloudevents+json",
+            structured(args, &payload(args)?)?,
+        ),
     };
-    let request = client.request(Method::POST, &path(&["topics", &args.topic, "events"])?);
-    let request = if args.ndjson {
-        request
-            .header("content-type", "application/x-ndjson")
-            .body(body)
-    } else {
-        request
-            .header("content-type", "application/cloudevents+json")
-            .body(structured(args, &body)?)
-    };
+    let request = client
+        .request(Method::POST, &path(&["topics", &args.topic, "events"])?)
+        .header("content-type", media_type)
+        .body(body);
     let answer = client.answer(request)?;
     client.print(&answer, |answer| {
         let rows: Vec<_> = answer["accepted"]
@@ -107,6 +104,22 @@ enum Data<'a> {
     Text(&'a str),
     #[serde(rename = "data_base64")]
     Bytes(String),
+}
+
+fn batch(file: &Path) -> Result<String, Failure> {
+    let events = raw_events(file)?;
+    if events.is_empty() {
+        let said = format!("{}: there is no event in it", file.display());
+        return Err(Failure::local(said));
+    }
+    serde_json::to_string(&events).map_err(Failure::local)
+}
+
+fn payload(args: &PublishArgs) -> Result<Vec<u8>, Failure> {
+    match &args.data {
+        Some(data) => Ok(data.clone().into_bytes()),
+        None => read(&args.file),
+    }
 }
 
 fn structured(args: &PublishArgs, body: &[u8]) -> Result<String, Failure> {
@@ -154,7 +167,7 @@ mod tests {
             data: None,
             file: "-".into(),
             content_type: content_type.into(),
-            ndjson: false,
+            events: None,
         };
         let event = structured(&args, body).expect("an event");
         let head = format!(

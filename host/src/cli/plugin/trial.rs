@@ -12,7 +12,7 @@ use serde_json::{Value, value::RawValue};
 use super::{
     super::{
         Client, Outcome,
-        client::{Failure, parsed, read, read_json},
+        client::{Failure, parsed, raw_events, read_json},
         output::say,
         paint::Paint,
         table,
@@ -178,24 +178,6 @@ struct TryRequest<'a> {
     config: Value,
     targets: &'a [String],
     grants: Vec<Value>,
-}
-
-/// Events as they stand in the file: the hub judges them.
-fn raw_events(path: &Path) -> Result<Vec<Box<RawValue>>, Failure> {
-    let bytes = read(path)?;
-    let wrong = |error| Failure::local(format!("{}: {error}", path.display()));
-    let values = serde_json::Deserializer::from_slice(&bytes).into_iter::<Box<RawValue>>();
-    let mut events = Vec::new();
-    for value in values {
-        let value = value.map_err(wrong)?;
-        if value.get().starts_with('[') {
-            let several: Vec<Box<RawValue>> = serde_json::from_str(value.get()).map_err(wrong)?;
-            events.extend(several);
-        } else {
-            events.push(value);
-        }
-    }
-    Ok(events)
 }
 
 /// Prints an answer with `results`, and what else a hub says of all of them. A fault is a failure, wherever
