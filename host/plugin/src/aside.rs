@@ -1,7 +1,7 @@
 //! Work on a thread of its own that gives way to whatever serves, for what takes some time and nobody but its
 //! caller waits for.
 
-use std::thread;
+use std::{io, panic, thread};
 
 use crate::{
     footing::{Footing, KernelThread},
@@ -10,26 +10,24 @@ use crate::{
 
 /// Does `work` and waits for it. Processes and threads that it starts stand where it stands. Where there is no
 /// thread for it, it is done by the one that calls.
-pub(crate) fn run<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let (mut work, mut done) = (Some(work), None);
-    let started = thread::scope(|scope| {
-        let (work, done) = (&mut work, &mut done);
-        let aside = move || {
-            KernelThread::current().step_back(Footing::Behind);
-            let pauses = Pauses::of_this_thread();
-            pauses.pauses().begin();
-            *done = work.take().map(|work| work());
-        };
+pub(crate) fn run<T: Send>(work: impl Fn() -> T + Sync) -> T {
+    let aside = || {
+        KernelThread::current().step_back(Footing::Behind);
+        let pauses = Pauses::of_this_thread();
+        pauses.pauses().begin();
+        work()
+    };
+    let done = thread::scope(|scope| {
         let builder = thread::Builder::new().name("sandbar-aside".to_owned());
-        builder.spawn_scoped(scope, aside).map(drop)
+        Ok::<_, io::Error>(builder.spawn_scoped(scope, aside)?.join())
     });
-    if let Err(error) = started {
-        tracing::warn!(%error, "no thread can be started for what is done aside");
-    }
-    match (done, work) {
-        (Some(done), _) => done,
-        (None, Some(work)) => work(),
-        (None, None) => unreachable!("work that is taken is done, or panics here"),
+    match done {
+        Ok(Ok(done)) => done,
+        Ok(Err(panicked)) => panic::resume_unwind(panicked),
+        Err(error) => {
+            tracing::warn!(%error, "no thread can be started for what is done aside");
+            work()
+        }
     }
 }
 

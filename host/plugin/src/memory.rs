@@ -44,7 +44,7 @@ impl Memory {
             }
         }
         #[cfg(not(target_os = "linux"))]
-        let _ = (bytes, PORTION);
+        let _ = bytes;
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     columns,
     engine::Stop,
     last_words,
-    memory::{Config, Memory},
+    memory::Config,
     page::{self, Page},
     records,
     resolve::{self, Piece, Raw},
@@ -74,7 +74,6 @@ pub struct Runner {
 
 struct Instance {
     store: Store<State>,
-    memory: Option<Memory>,
     /// By which it is stopped, where it has checks.
     page: Option<Page>,
     transform: Func,
@@ -181,21 +180,17 @@ impl Runner {
     /// Takes the instance apart, where there is one.
     fn end(&mut self) {
         if let Some(instance) = self.instance.take() {
-            self.give_up(instance, Left::default());
+            self.take_apart(instance.store, Left::default());
         }
     }
 
-    /// It is not to be called again.
-    fn give_up(&self, instance: Instance, left: Left) {
-        self.take_apart(instance.store, instance.memory, left);
-    }
-
-    /// A store whose page cannot be opened never goes back to the pool, which would touch it.
-    fn take_apart(&self, store: Store<State>, memory: Option<Memory>, left: Left) {
+    /// Its instance is not to be called again. A store whose page cannot be opened never goes back to the pool,
+    /// which would touch it.
+    fn take_apart(&self, store: Store<State>, left: Left) {
         if left.stuck {
             std::mem::forget(store);
         } else {
-            self.plugin.engine().0.reaper.take_apart(store, memory);
+            self.plugin.engine().0.reaper.take_apart(store);
         }
     }
 
@@ -313,21 +308,21 @@ impl Runner {
                 self.discarded_memory = self
                     .discarded_memory
                     .max(instance.store.data().memory_bytes);
-                self.give_up(instance, left);
+                self.take_apart(instance.store, left);
                 return Attempt::EventBound;
             }
             Err(error) => {
                 let state = instance.store.data();
                 let fault = self.fault(&error, state, &logs, budget, left);
                 self.discarded_memory = self.discarded_memory.max(state.memory_bytes);
-                self.give_up(instance, left);
+                self.take_apart(instance.store, left);
                 return Attempt::Failed(Failed { fault, logs });
             }
         };
         let resolved = resolve::resolve(raw, batch, work.targets, &self.limits);
         // It answered in order, so it can be called again, whatever it answered.
         if left.stuck {
-            self.give_up(instance, left);
+            self.take_apart(instance.store, left);
         } else {
             self.instance = Some(instance);
         }
@@ -402,11 +397,10 @@ impl Runner {
             .typed::<(&Config<'_>,), (Result<(), records::Problem>,)>(&store)
             .and_then(|configure| configure.call(&mut store, (&config,)));
         let left = active.leave();
-        let memory = config.memory();
+        store.data_mut().memory = config.memory();
         let made = match configured {
             Ok((Ok(()),)) => Ok(Instance {
                 store,
-                memory,
                 page,
                 transform,
                 calls: 0,
@@ -418,7 +412,7 @@ impl Runner {
             Err(error) => Err((self.no_start(&error, &mut store, left), store)),
         };
         made.map_err(|(error, store)| {
-            self.take_apart(store, memory, left);
+            self.take_apart(store, left);
             error
         })
     }

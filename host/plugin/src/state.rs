@@ -11,7 +11,9 @@ use wasmtime::{
     component::{ComponentType, Lift, Linker, WasmStr},
 };
 
-use crate::{Grants, Level, LogLine, call_time::CallTime, http, lookup, workers::Threads};
+use crate::{
+    Grants, Level, LogLine, call_time::CallTime, http, lookup, memory::Memory, workers::Threads,
+};
 
 /// Lines kept of one batch.
 const LINES: usize = 100;
@@ -31,6 +33,8 @@ pub(crate) struct State {
     memory_limit: usize,
     /// Linear memory of all memories of the instance.
     pub(crate) memory_bytes: usize,
+    /// Where that of the plugin lies, once it was configured.
+    pub(crate) memory: Option<Memory>,
     /// Bytes of a memory that is not the plugin's own and does not count; 0 when there is none.
     not_counted: usize,
     table_elements: usize,
@@ -99,6 +103,7 @@ impl State {
         Self {
             memory_limit,
             memory_bytes: 0,
+            memory: None,
             not_counted: 0,
             table_elements: 0,
             memory_refused: false,
