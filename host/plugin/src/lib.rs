@@ -10,6 +10,7 @@
 //! `wit/` a plugin uses is known in here only. Calls block: they belong on the threads that
 //! [`Engine::run`] offers, never on the workers of an async runtime.
 
+mod abi;
 mod answer;
 mod artifact;
 mod aside;

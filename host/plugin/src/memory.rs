@@ -12,10 +12,12 @@ use std::{
 use wasmtime::{
     Result,
     component::{
-        __internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LowerContext},
-        ComponentType, Lower,
+        __internal::{InterfaceType, LowerContext},
+        Lower,
     },
 };
+
+use crate::abi::known_as;
 
 /// How much is given back at a time, in bytes: it takes the kernel some 30 µs.
 pub(crate) const PORTION: usize = 512 << 10;
@@ -76,17 +78,7 @@ impl<'a> Config<'a> {
     }
 }
 
-// SAFETY: all that the canonical ABI knows of the type is a text's.
-#[allow(unsafe_code)]
-unsafe impl ComponentType for Config<'_> {
-    type Lower = <str as ComponentType>::Lower;
-
-    const ABI: CanonicalAbiInfo = <str as ComponentType>::ABI;
-
-    fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> Result<()> {
-        <str as ComponentType>::typecheck(ty, types)
-    }
-}
+known_as!(Config<'_>, str);
 
 // SAFETY: it is lowered as the text.
 #[allow(unsafe_code)]

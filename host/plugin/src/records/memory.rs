@@ -21,15 +21,17 @@ use wasmtime::{
     Result, ValRaw, bail,
     component::{
         __internal::{
-            CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext,
-            wasmtime_environ::component::StringEncoding,
+            InterfaceType, LiftContext, LowerContext, wasmtime_environ::component::StringEncoding,
         },
-        ComponentType, Lift, Lower,
+        Lift, Lower,
     },
 };
 
 use super::{extensions, into_columns, lifted};
-use crate::resolve::{Kind, REMOVED, Raw};
+use crate::{
+    abi::known_as,
+    resolve::{Kind, REMOVED, Raw},
+};
 
 const VERDICT: usize = 16;
 const OUTPUT: usize = 116;
@@ -50,17 +52,7 @@ impl Text<'_> {
     }
 }
 
-// SAFETY: all that the canonical ABI knows of the type is a text's, and it is lowered as one.
-#[allow(unsafe_code)]
-unsafe impl ComponentType for Text<'_> {
-    type Lower = <str as ComponentType>::Lower;
-
-    const ABI: CanonicalAbiInfo = <str as ComponentType>::ABI;
-
-    fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> Result<()> {
-        <str as ComponentType>::typecheck(ty, types)
-    }
-}
+known_as!(Text<'_>, str);
 
 // SAFETY: as a text is lowered: an address and a length, of bytes in room that the guest gave.
 // Whatever it gave, `realloc` has checked that it lies inside of the memory, and slices check again.
@@ -103,17 +95,7 @@ pub(crate) struct Verdicts(pub(super) Raw);
 
 type List = Vec<lifted::Verdict>;
 
-// SAFETY: all that the canonical ABI knows of the type is that of a list of verdicts.
-#[allow(unsafe_code)]
-unsafe impl ComponentType for Verdicts {
-    type Lower = <List as ComponentType>::Lower;
-
-    const ABI: CanonicalAbiInfo = <List as ComponentType>::ABI;
-
-    fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> Result<()> {
-        <List as ComponentType>::typecheck(ty, types)
-    }
-}
+known_as!(Verdicts, List);
 
 // SAFETY: reads the guest's memory by slices that check their bounds, and makes nothing of it but
 // numbers and copies.
